@@ -1,0 +1,1 @@
+"""How a theme reaches people: the delivery engine, and one package per channel with one module per provider."""

@@ -1,0 +1,35 @@
+"""Every setting, in one place. Each is read from the environment with the prefix THEMELINE_, or from `.env`."""
+
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="THEMELINE_", env_file=".env", extra="ignore")
+
+    state_dir: Path = Field(Path(".themeline"), description="where `themeline up` keeps everything it starts")
+    database_url: SecretStr | None = Field(None, description="PostgreSQL to use in place of the embedded one")
+    secret_key: SecretStr | None = Field(
+        None, description="encrypts secrets at rest; approval refuses to start without"
+    )
+    prefect_port: int = Field(0, description="port of the embedded Prefect server; 0 takes a free one")
+    code_drift_steps: int = Field(1, description="how many 30 s steps a TOTP code may be early or late")
+    code_attempts: int = Field(5, description="wrong codes in a row that lock a person")
+    code_lock: timedelta = Field(timedelta(minutes=15), description="how long a person stays locked")
+    launch_grace: timedelta = Field(timedelta(minutes=30), description="a start later than this is missed")
+    lease: timedelta = Field(timedelta(seconds=60), description="how long a batch is held without a heartbeat")
+    retry_base: timedelta = Field(timedelta(seconds=2), description="first back-off of a transient error")
+    retry_ceiling: timedelta = Field(timedelta(minutes=15), description="longest back-off of a transient error")
+    retry_budget: timedelta = Field(timedelta(hours=6), description="a delivery is retried for so long, then failed")
+    sender_batch: int = Field(2_000, description="deliveries that a sender claims at once")
+    sender_concurrency: int = Field(64, description="provider calls in flight per sender")
+    lost_run_after: timedelta = Field(timedelta(minutes=3), description="a run without heartbeat for so long is lost")
+
+
+@lru_cache
+def get_settings() -> Settings:
+    return Settings()  # type: ignore[call-arg]  # fields come from the environment
