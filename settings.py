@@ -17,9 +17,17 @@ class Settings(BaseSettings):
         None, description="encrypts secrets at rest; approval refuses to start without"
     )
     prefect_port: int = Field(0, description="port of the embedded Prefect server; 0 takes a free one")
+    prefect_file: Path = Field(
+        Path(__file__).with_name("prefect.yaml"), description="the deployments that `themeline up` registers"
+    )
+    sandbox_http_port: int = Field(0, description="port of the sandbox for HTTP; 0 takes a free one")
+    sandbox_smtp_port: int = Field(0, description="port of the sandbox for SMTP; 0 takes a free one")
+    approvals_poll: timedelta = Field(timedelta(seconds=0.5), description="how often answered questions are looked for")
+    approvals_limit: int = Field(8, description="runs of pool approvals in flight at once")
     code_drift_steps: int = Field(1, description="how many 30 s steps a TOTP code may be early or late")
     code_attempts: int = Field(5, description="wrong codes in a row that lock a person")
     code_lock: timedelta = Field(timedelta(minutes=15), description="how long a person stays locked")
+    public_url: str = Field("https://go.example.com", description="where the links in messages lead")
     launch_grace: timedelta = Field(timedelta(minutes=30), description="a start later than this is missed")
     lease: timedelta = Field(timedelta(seconds=60), description="how long a batch is held without a heartbeat")
     retry_base: timedelta = Field(timedelta(seconds=2), description="first back-off of a transient error")

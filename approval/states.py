@@ -35,6 +35,7 @@ class LevelState(StrEnum):
 
 
 class TaskState(StrEnum):
+    WAITING = "waiting"  # its level is not open yet
     OPEN = "open"
     DECIDED = "decided"
     CANCELLED = "cancelled"

@@ -19,7 +19,7 @@ class Policy(Base):
     key: Mapped[str]
     version: Mapped[int]
     hash: Mapped[str]
-    source: Mapped[str]  # the file as it was applied
+    content: Mapped[str]  # canonical JSON
     applied_by: Mapped[str]
     applied_at: Mapped[datetime]
 
@@ -39,6 +39,7 @@ class Round(Base):
     policy_id: Mapped[int] = mapped_column(ForeignKey("policies.id"))
     number: Mapped[int]
     state: Mapped[RoundState]
+    reach: Mapped[dict[str, Any]]  # recipients when it opened: "audience", and by channel
     opened_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
 
@@ -68,9 +69,14 @@ class Level(Base):
     name: Mapped[str]
     quorum: Mapped[dict[str, Any]]
     veto: Mapped[list[str]]
-    due_hours: Mapped[float | None]
+    due_seconds: Mapped[int | None]
+    remind: Mapped[dict[str, Any] | None]
+    fallback: Mapped[bool] = mapped_column(
+        server_default="false"
+    )  # nobody of the level may decide: its stand-in is asked
     state: Mapped[LevelState]
     skipped_because: Mapped[str | None]
+    applies_because: Mapped[str] = mapped_column(server_default="")
     opened_at: Mapped[datetime | None]
     settled_at: Mapped[datetime | None]
 
@@ -88,7 +94,6 @@ class Task(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     level_id: Mapped[int] = mapped_column(ForeignKey("levels.id", ondelete="CASCADE"))
     person_id: Mapped[int] = mapped_column(ForeignKey("people.id"))
-    fallback: Mapped[bool] = mapped_column(server_default="false")  # asked because nobody of the level could be
     state: Mapped[TaskState]
     attempt: Mapped[int] = mapped_column(
         server_default="1"

@@ -24,6 +24,7 @@ class ProviderAccount(Base):
     secrets: Mapped[bytes | None]  # encrypted JSON
     paused_because: Mapped[str | None]
     backing_off_until: Mapped[datetime | None]  # throttled: no sender calls before
+    refused_in_row: Mapped[int] = mapped_column(server_default="0")  # calls refused as a whole since the last good one
 
 
 class DistributionState(StrEnum):

@@ -69,7 +69,7 @@ def upgrade() -> None:
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("hash", sa.Text(), nullable=False),
-        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
         sa.Column("applied_by", sa.Text(), nullable=False),
         sa.Column("applied_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_policies")),
@@ -135,6 +135,7 @@ def upgrade() -> None:
         sa.Column("secrets", sa.LargeBinary(), nullable=True),
         sa.Column("paused_because", sa.Text(), nullable=True),
         sa.Column("backing_off_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("refused_in_row", sa.Integer(), server_default="0", nullable=False),
         sa.ForeignKeyConstraint(
             ["product_line_id"], ["product_lines.id"], name=op.f("fk_provider_accounts_product_line_id")
         ),
@@ -392,6 +393,7 @@ def upgrade() -> None:
             ),
             nullable=False,
         ),
+        sa.Column("reach", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["policy_id"], ["policies.id"], name=op.f("fk_rounds_policy_id")),
@@ -583,7 +585,9 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("quorum", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("veto", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("due_hours", sa.Double(), nullable=True),
+        sa.Column("due_seconds", sa.Integer(), nullable=True),
+        sa.Column("remind", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("fallback", sa.Boolean(), server_default="false", nullable=False),
         sa.Column(
             "state",
             sa.Enum(
@@ -600,6 +604,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("skipped_because", sa.Text(), nullable=True),
+        sa.Column("applies_because", sa.Text(), server_default="", nullable=False),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["chain_id"], ["chains.id"], name=op.f("fk_levels_chain_id"), ondelete="CASCADE"),
@@ -611,10 +616,9 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("level_id", sa.Integer(), nullable=False),
         sa.Column("person_id", sa.Integer(), nullable=False),
-        sa.Column("fallback", sa.Boolean(), server_default="false", nullable=False),
         sa.Column(
             "state",
-            sa.Enum("open", "decided", "cancelled", name="taskstate", native_enum=False, length=32),
+            sa.Enum("waiting", "open", "decided", "cancelled", name="taskstate", native_enum=False, length=32),
             nullable=False,
         ),
         sa.Column("attempt", sa.Integer(), server_default="1", nullable=False),

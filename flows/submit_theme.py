@@ -1,0 +1,31 @@
+"""Submitting a draft for approval."""
+
+from typing import Annotated
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+from pydantic import Field
+
+from tasks.moving_on import move_on
+from tasks.own_run import own_run_id, tag_with_theme
+from tasks.theme_steps import submit
+from themes.service.review import Signature
+
+
+@flow(name="submit-theme")
+def submit_theme(
+    theme: Annotated[str, Field(description="The theme's key.")],
+    login: Annotated[str, Field(description="Your login: its author's or an editor's.")],
+    code: Annotated[
+        str, Field(description="The six digits that your authenticator app shows now.", pattern=r"^[0-9 -]{6,8}$")
+    ],
+    comment: Annotated[str, Field(description="A word to the approvers.")] = "",
+) -> State:
+    """Freeze the draft as a revision and ask its first approvers."""
+    tag_with_theme(theme)
+    signature = Signature(login=login, code=code, comment=comment, flow_run_id=own_run_id())
+    submitted = submit(theme, signature)
+    move_on(submitted.theme_id)
+    told = f"revision {submitted.revision} ({submitted.hash}) is in review, round {submitted.round}"
+    return Completed(name="AlreadySubmitted" if submitted.already else "Submitted", message=told)

@@ -1,0 +1,93 @@
+"""Themes, their revisions and their editors."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from models.person import Person
+from models.product_line import ProductLine
+from models.theme import Placement, Revision, Theme, ThemeEditor
+from themes.lifecycle import ThemeState
+
+
+def theme_by_key(session: Session, key: str, *, lock: bool = False) -> Theme | None:
+    query = select(Theme).where(Theme.key == key)
+    return session.scalar(query.with_for_update() if lock else query)
+
+
+def theme_by_id(session: Session, theme_id: int, *, lock: bool = False) -> Theme:
+    query = select(Theme).where(Theme.id == theme_id).execution_options(populate_existing=lock)
+    return session.scalars(query.with_for_update() if lock else query).one()
+
+
+def all_themes(session: Session) -> Sequence[Theme]:
+    return session.scalars(select(Theme).order_by(Theme.created_at)).all()
+
+
+def theme_keys(session: Session) -> Sequence[str]:
+    return session.scalars(select(Theme.key)).all()
+
+
+def themes_in(session: Session, states: Collection[ThemeState]) -> Sequence[Theme]:
+    return session.scalars(select(Theme).where(Theme.state.in_(states)).order_by(Theme.id)).all()
+
+
+def themes_ended_by(session: Session, now: datetime) -> Sequence[Theme]:
+    running = Theme.state.in_([ThemeState.LIVE, ThemeState.PAUSED])
+    return session.scalars(select(Theme).where(running, Theme.ends_at <= now).order_by(Theme.id)).all()
+
+
+def themes_to_start_by(session: Session, now: datetime) -> Sequence[Theme]:
+    due = (Theme.state == ThemeState.SCHEDULED) & (Theme.starts_at <= now)
+    return session.scalars(select(Theme).where(due).order_by(Theme.id)).all()
+
+
+def revision_with_hash(session: Session, theme_id: int, whole_hash: str) -> Revision | None:
+    return session.scalar(select(Revision).where(Revision.theme_id == theme_id, Revision.hash == whole_hash))
+
+
+def revision_by_id(session: Session, revision_id: int) -> Revision:
+    return session.get_one(Revision, revision_id)
+
+
+def revision_by_number(session: Session, theme_id: int, number: int) -> Revision | None:
+    return session.scalar(select(Revision).where(Revision.theme_id == theme_id, Revision.number == number))
+
+
+def revisions(session: Session, theme_id: int) -> Sequence[Revision]:
+    return session.scalars(select(Revision).where(Revision.theme_id == theme_id).order_by(Revision.number)).all()
+
+
+def next_revision_number(session: Session, theme_id: int) -> int:
+    highest = session.scalar(select(func.max(Revision.number)).where(Revision.theme_id == theme_id))
+    return (highest or 0) + 1
+
+
+def placements(session: Session, revision_id: int) -> Sequence[Placement]:
+    return session.scalars(select(Placement).where(Placement.revision_id == revision_id).order_by(Placement.id)).all()
+
+
+def add_editor(session: Session, *, theme_id: int, person_id: int, now: datetime) -> None:
+    statement = insert(ThemeEditor).values(theme_id=theme_id, person_id=person_id, first_saved_at=now)
+    session.execute(statement.on_conflict_do_nothing())
+
+
+def editors(session: Session, theme_id: int) -> frozenset[str]:
+    """Logins of everyone who saved the theme."""
+    query = select(Person.login).join(ThemeEditor, ThemeEditor.person_id == Person.id)
+    return frozenset(session.scalars(query.where(ThemeEditor.theme_id == theme_id)))
+
+
+def product_line_by_key(session: Session, key: str) -> ProductLine | None:
+    return session.scalar(select(ProductLine).where(ProductLine.key == key))
+
+
+def product_line_by_id(session: Session, product_line_id: int) -> ProductLine:
+    return session.get_one(ProductLine, product_line_id)
+
+
+def product_line_keys(session: Session) -> Sequence[str]:
+    return session.scalars(select(ProductLine.key).order_by(ProductLine.key)).all()

@@ -1,0 +1,52 @@
+"""What a message may say of its recipient."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+#: Values that a customer may lack, and the column of the customers' table that then is empty.
+NULLABLE: Mapping[str, str] = {"customer.name": "name"}
+
+CUSTOMER_FIELDS = ("id", "name", "country", "language", "timezone")
+
+#: What `{{ … }}` in a message may name of a recipient.
+VARIABLES = frozenset({*(f"customer.{field}" for field in CUSTOMER_FIELDS), "link", "unsubscribe_link"})
+
+
+def recipient(
+    *,
+    external_id: str,
+    name: str | None,
+    country: str,
+    language: str,
+    timezone: str,
+    theme_key: str,
+    public_url: str,
+    reference: str,
+) -> dict[str, Any]:
+    """The values of one recipient, as the renderer takes them. `reference` stands for the delivery in links."""
+    return {
+        "customer": {
+            "id": external_id,
+            "name": name,
+            "country": country,
+            "language": language,
+            "timezone": timezone,
+        },
+        "link": f"{public_url}/t/{quote(theme_key, safe='')}",
+        "unsubscribe_link": f"{public_url}/u/{reference}",
+    }
+
+
+def sample(*, theme_key: str, public_url: str) -> dict[str, Any]:
+    """Somebody made up, for previews of a theme that reaches nobody yet."""
+    return recipient(
+        external_id="0",
+        name="A customer",
+        country="GB",
+        language="en",
+        timezone="Europe/London",
+        theme_key=theme_key,
+        public_url=public_url,
+        reference="preview",
+    )

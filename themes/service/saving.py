@@ -1,0 +1,127 @@
+"""Saving a draft."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from approval.errors import PersonDisabled
+from approval.service.people import require_person
+from approval.service.record import Act, write_down
+from audience.segments import every_name
+from channels.states import Channel
+from models.queries import approvals, catalogue, people, provider_accounts, steps, themes
+from models.theme import Theme
+from themes.document import Vocabulary, parse_theme
+from themes.errors import ThemeNotDraft
+from themes.lifecycle import ThemeState
+from themes.recipient import VARIABLES
+from themes.revision import Revision, freeze
+from themes.theme import Theme as ThemeValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    theme_id: int
+    key: str
+    hash: str  # of the whole content, as a revision of it would have
+    changed: bool  # False: the draft said the same already
+
+
+def vocabulary(session: Session) -> Vocabulary:
+    """What a theme file may name."""
+    return Vocabulary(
+        product_lines=frozenset(themes.product_line_keys(session)),
+        logins=frozenset(person.login for person in people.everybody(session)),
+        segments=frozenset(every_name()),
+        policies=frozenset(approvals.policy_keys(session)),
+        accounts=_accounts(session),
+        categories=frozenset(catalogue.categories(session)),
+        recipient_variables=VARIABLES,
+    )
+
+
+def _accounts(session: Session) -> dict[Channel, frozenset[str]]:
+    found = provider_accounts.accounts(session)
+    return {channel: frozenset(row.key for row in found if row.channel is channel) for channel in Channel}
+
+
+def save_draft(
+    session: Session,
+    *,
+    text: str,
+    templates: Mapping[str, str],
+    login: str,
+    now: datetime,
+    flow_run_id: UUID | None = None,
+) -> Saved:
+    """Draft a theme from its file, or save a new version of a draft.
+
+    Raises:
+        ThemeInvalid: with every problem of the file.
+        ThemeNotDraft: the theme is beyond drafting.
+        PersonUnknown, PersonDisabled
+    """
+    editor = require_person(session, login)
+    if editor.disabled_at is not None:
+        raise PersonDisabled(login=login)
+    value = parse_theme(text, templates=templates, known=vocabulary(session))
+    content = freeze(value)
+    theme = themes.theme_by_key(session, value.key, lock=True)
+    if theme is not None and theme.state is not ThemeState.DRAFT:
+        raise ThemeNotDraft(key=theme.key, state=theme.state, remedy="withdraw or recall it first")
+    if theme is not None and theme.draft == content.content:
+        return Saved(theme_id=theme.id, key=theme.key, hash=content.hash, changed=False)
+    author = require_person(session, value.author)
+    theme = theme or _new_theme(session, value, now)
+    _write_draft(theme, value, content, source=text, author_id=author.id)
+    session.flush()
+    for person in (author, editor):
+        themes.add_editor(session, theme_id=theme.id, person_id=person.id, now=now)
+    write_down(session, _saved(theme, content, login, flow_run_id), now=now)
+    return Saved(theme_id=theme.id, key=theme.key, hash=content.hash, changed=True)
+
+
+def _new_theme(session: Session, value: ThemeValue, now: datetime) -> Theme:
+    product_line = themes.product_line_by_key(session, value.product_line)
+    if product_line is None:
+        raise LookupError(value.product_line)  # the vocabulary has it, so only a concurrent removal gets here
+    theme = Theme(
+        key=value.key,
+        product_line_id=product_line.id,
+        state=ThemeState.DRAFT,
+        created_at=now,
+        state_changed_at=now,
+        title=value.title,
+        draft={},
+        draft_source="",
+        timezone=value.timezone,
+        starts_at=value.window.starts_at,
+        ends_at=value.window.ends_at,
+        author_id=require_person(session, value.author).id,
+    )
+    session.add(theme)
+    session.flush()
+    steps.begin_step(session, theme_id=theme.id, name="draft", now=now)
+    return theme
+
+
+def _write_draft(theme: Theme, value: ThemeValue, content: Revision, *, source: str, author_id: int) -> None:
+    theme.title, theme.author_id = value.title, author_id
+    theme.draft, theme.draft_source = dict(content.content), source
+    theme.starts_at, theme.ends_at = value.window.starts_at, value.window.ends_at
+    theme.timezone = value.timezone
+
+
+def _saved(theme: Theme, content: Revision, login: str, flow_run_id: UUID | None) -> Act:
+    return Act(
+        act="draft",
+        actor=login,
+        object_kind="theme",
+        object_key=theme.key,
+        theme_key=theme.key,
+        object_hash=content.hash,
+        flow_run_id=flow_run_id,
+    )
