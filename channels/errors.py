@@ -1,6 +1,9 @@
 """What can go wrong on the way to a provider. The class is the fact; its docstring is the message."""
 
 from collections.abc import Sequence
+from datetime import timedelta
+
+from channels.states import ErrorClass
 
 
 class ChannelError(Exception):
@@ -28,5 +31,21 @@ class NotSent(ChannelError):
     """The request never reached the provider: it is safe to try again."""
 
 
+class KeysRefused(NotSent):
+    """The provider gave no idempotency keys; nothing was sent to anybody."""
+
+    def __init__(self, *, error: ErrorClass, code: str, detail: str, retry_after: timedelta | None = None) -> None:
+        self.error, self.code, self.detail, self.retry_after = error, code, detail, retry_after
+        super().__init__(f"the provider gave no idempotency keys ({error}): {code} {detail}".rstrip())
+
+
 class AnswerLost(ChannelError):
     """The request may have reached the provider, but its answer did not reach us."""
+
+
+class ProductLineUnknown(ChannelError):
+    """An account belongs to a product line."""
+
+    def __init__(self, *, key: str, known: Sequence[str]) -> None:
+        self.key, self.known = key, tuple(known)
+        super().__init__(f"there is no product line {key!r} (there is: {', '.join(known) or 'none yet'})")

@@ -68,6 +68,7 @@ class Outcome:
     provider_message_id: str | None = None
     request_id: str | None = None
     retry_after: timedelta | None = None
+    about_recipient: bool = False  # the provider refused this recipient alone: says nothing about account or others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ class Theme(Base):
     ends_at: Mapped[datetime]
     timezone: Mapped[str]
     launch_run_id: Mapped[UUID | None]  # the scheduled run of distribute-theme
+    launch_attempt: Mapped[int] = mapped_column(server_default="1")  # counted up when a launch run is lost
     created_at: Mapped[datetime]
     state_changed_at: Mapped[datetime]
 

@@ -23,7 +23,7 @@ def schedule_launch(theme_id: int) -> UUID | None:
     launch = launch_to_schedule(theme_id)
     if launch is None:
         return None
-    start = launch.starts_at.isoformat()
+    wanted = f"theme-{launch.theme_id}-revision-{launch.revision_id}-{launch.starts_at.isoformat()}"
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name(LAUNCH_DEPLOYMENT)
         run = client.create_flow_run_from_deployment(
@@ -32,7 +32,7 @@ def schedule_launch(theme_id: int) -> UUID | None:
             state=Scheduled(scheduled_time=max(launch.starts_at, clock())),
             name=f"Launch · {launch.title} · revision {launch.revision}",
             tags=[theme_tag(launch.key)],
-            idempotency_key=f"launch-theme-{launch.theme_id}-revision-{launch.revision_id}-{start}",
+            idempotency_key=f"launch-{wanted}-a{launch.attempt}",
         )
         if not note_launch(launch, run.id):
             cancel_run(client, run.id, "the theme was recalled or changed before its launch was scheduled")

@@ -10,11 +10,12 @@ from sqlalchemy.orm import Session
 
 from approval.errors import DecisionRefused, IdentityRefused
 from approval.form import Answer
+from approval.identity import time_step
 from approval.service import decisions, questions
 from approval.service.decisions import Decided
 from approval.service.people import IdentityRules
 from approval.service.questions import AskedHere, GateForm
-from models.queries import alerts
+from models.queries import alerts, people, themes
 from tasks.connection import clock, database, identity_rules
 from themes.service import launch, review, saving
 from themes.service.finding import require_theme
@@ -151,3 +152,15 @@ def end_themes() -> list[int]:
 def theme_id_of(key: str) -> int:
     with database().begin() as session:
         return require_theme(session, key).id
+
+
+def theme_key_of(theme_id: int) -> str:
+    with database().begin() as session:
+        return themes.theme_by_id(session, theme_id).key
+
+
+@task(name="forget used codes", retries=3, retry_delay_seconds=1)
+def forget_used_codes() -> None:
+    """Codes of a day ago are out of every reach; younger ones stay to be refused a second time."""
+    with database().begin() as session:
+        people.forget_codes(session, before_step=time_step(clock() - timedelta(days=1)))

@@ -33,6 +33,13 @@ def recipient(
             "language": language,
             "timezone": timezone,
         },
+        **links(theme_key, public_url=public_url, reference=reference),
+    }
+
+
+def links(theme_key: str, *, public_url: str, reference: str) -> dict[str, str]:
+    """Where a message leads: to the theme, and out of the list."""
+    return {
         "link": f"{public_url}/t/{quote(theme_key, safe='')}",
         "unsubscribe_link": f"{public_url}/u/{reference}",
     }

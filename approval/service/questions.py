@@ -121,12 +121,42 @@ def ask_again(session: Session, *, task_id: int, attempt: int, because: str) -> 
     return gate_form(session, task_id)
 
 
-def replace_gate(session: Session, *, task_id: int, because: str) -> None:
-    """Give up a gate run that is lost, changed or bypassed: the question gets a new one."""
+def replace_gate(session: Session, *, task_id: int, attempt: int, because: str) -> bool:
+    """Give up a gate run that is lost, changed or bypassed: the question gets a new one.
+
+    False when the question was answered or put anew meanwhile.
+    """
     task = approvals.task_by_id(session, task_id, lock=True)
-    if task.state is TaskState.OPEN:
-        task.attempt += 1
-        task.flow_run_id, task.gate_ready, task.ask_again_because = None, False, because
+    if task.state is not TaskState.OPEN or task.attempt != attempt:
+        return False
+    task.attempt += 1
+    task.flow_run_id, task.gate_ready, task.ask_again_because = None, False, because
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownQuestion:
+    """A question that a gate run shows, or should."""
+
+    task_id: int
+    attempt: int
+    flow_run_id: UUID
+    theme_key: str
+    login: str
+
+
+def shown_questions(session: Session) -> list[ShownQuestion]:
+    """Every open question whose gate run is thought to wait."""
+    return [
+        ShownQuestion(task_id=task.id, attempt=task.attempt, flow_run_id=task.flow_run_id, theme_key=key, login=login)
+        for task, key, login in approvals.open_tasks_with_gate(session)
+        if task.flow_run_id is not None
+    ]
+
+
+def themes_with_gate_work(session: Session) -> frozenset[int]:
+    """Themes with a question that no gate shows, or a gate that nobody needs."""
+    return frozenset(approvals.themes_with_gate_work(session))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

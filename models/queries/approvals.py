@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from approval.states import RoundState, TaskState
 from models.approval import Chain, Decision, Level, Policy, Round, Task
 from models.person import Person
+from models.theme import Theme
 
 
 def newest_policy(session: Session, key: str) -> Policy | None:
@@ -90,6 +91,29 @@ def tasks_with_needless_gate(session: Session, *, theme_id: int | None = None) -
     query = select(Task).join(Level).join(Chain).join(Round)
     over = query.where(Task.state.in_([TaskState.DECIDED, TaskState.CANCELLED]), Task.gate_ready)
     return session.scalars(over if theme_id is None else over.where(Round.theme_id == theme_id)).all()
+
+
+def open_tasks_with_gate(session: Session) -> Sequence[tuple[Task, str, str]]:
+    """Open questions that a gate run shows: the task, the theme's key, the person's login."""
+    query = (
+        select(Task, Theme.key, Person.login)
+        .join(Level, Level.id == Task.level_id)
+        .join(Chain, Chain.id == Level.chain_id)
+        .join(Round, Round.id == Chain.round_id)
+        .join(Theme, Theme.id == Round.theme_id)
+        .join(Person, Person.id == Task.person_id)
+        .where(Task.state == TaskState.OPEN, Task.gate_ready)
+        .order_by(Task.id)
+    )
+    return [(task, key, login) for task, key, login in session.execute(query)]
+
+
+def themes_with_gate_work(session: Session) -> Sequence[int]:
+    """Ids of themes with an open question that no gate shows, or a gate whose question is over."""
+    unshown = (Task.state == TaskState.OPEN) & ~Task.gate_ready
+    needless = Task.state.in_([TaskState.DECIDED, TaskState.CANCELLED]) & Task.gate_ready
+    query = select(Round.theme_id).join(Chain).join(Level).join(Task).where(unshown | needless)
+    return session.scalars(query.distinct()).all()
 
 
 def votes(session: Session, level_id: int) -> Sequence[tuple[Decision, str]]:

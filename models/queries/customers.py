@@ -24,7 +24,7 @@ def ensure_product_line(session: Session, *, key: str, currency: str) -> Product
     """The product line of that key, made if missing, and locked: two imports into one wait for each other."""
     made = insert(ProductLine).values(key=key, name=key, currency=currency)
     session.execute(made.on_conflict_do_nothing())
-    return session.scalars(select(ProductLine).where(ProductLine.key == key).with_for_update()).one()
+    return session.scalars(select(ProductLine).where(ProductLine.key == key).with_for_update(key_share=True)).one()
 
 
 def merge_customers(session: Session, product_line_id: int, rows: Iterable[CustomerRow]) -> Merged:

@@ -120,7 +120,7 @@ _EXTEND = text("""
     UPDATE deliveries dl SET lease_until = :until FROM held WHERE dl.id = held.id
 """)
 
-# A row that had a try goes back to where it may be claimed; one in doubt, whose replay did not leave, is in doubt again.
+# A row goes back to where it may be claimed; one in doubt, whose replay did not leave, is in doubt again.
 _BACK = """
     state = CASE WHEN {in_doubt} THEN 'unknown' WHEN tries > 0 THEN 'retrying' ELSE 'planned' END,
     lease_owner = CASE WHEN {in_doubt} THEN lease_owner END,
@@ -219,7 +219,7 @@ def claim(
     now: datetime,
     replays: bool = False,
 ) -> Claim:
-    """Lease up to `limit` due deliveries while the distribution may send; `replays` takes those in doubt that have a key.
+    """Lease up to `limit` due deliveries while the distribution may send; `replays`: those in doubt that have a key.
 
     Everything is asked again here: theme live on this revision, not ended, distribution going, account open, address
     not suppressed, consent given. Rows that other senders hold are passed over, never waited for.
@@ -294,7 +294,7 @@ def release(session: Session, *, owner: UUID, deliveries: Iterable[tuple[UUID, b
 
 
 def reap_expired_leases(session: Session, *, now: datetime) -> Reaped:
-    """Take back what dead senders held: no call begun, it may be claimed again; begun, it is in doubt and keeps its key."""
+    """Take back what dead senders held: claimable where no call had begun, else in doubt, with its key."""
     states = session.scalars(_REAP, {"now": now}).all()
     in_doubt = sum(state == DeliveryState.UNKNOWN for state in states)
     return Reaped(len(states) - in_doubt, in_doubt)

@@ -99,9 +99,12 @@ def _closed_because(distribution: Distribution, theme: Theme, account: ProviderA
     if theme.ends_at <= now:
         return "the theme has ended"
     if distribution.state is not DistributionState.SENDING:
-        return f"the distribution is {distribution.state}" + (
-            f": {why}" if (why := distribution.stopped_because) else ""
-        )
+        why = f": {distribution.stopped_because}" if distribution.stopped_because else ""
+        return f"the distribution is {distribution.state}{why}"
+    return _account_closed_because(account, now)
+
+
+def _account_closed_because(account: ProviderAccount, now: datetime) -> str | None:
     if account.paused_because is not None:
         return f"the account {account.key} is paused: {account.paused_because}"
     if account.backing_off_until is not None and account.backing_off_until > now:
@@ -121,7 +124,7 @@ def count_states(session: Session, distribution_id: int) -> dict[DeliveryState, 
     counted = (
         select(Delivery.state, func.count()).where(Delivery.distribution_id == distribution_id).group_by(Delivery.state)
     )
-    return {state: count for state, count in session.execute(counted)}
+    return {row[0]: row[1] for row in session.execute(counted)}
 
 
 def count_failures(session: Session, distribution_id: int) -> dict[ErrorClass, int]:

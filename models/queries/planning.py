@@ -99,4 +99,4 @@ def left_out_by_reason(session: Session, distribution_id: int) -> dict[str, int]
     counted = (
         select(LeftOut.reason, func.count()).where(LeftOut.distribution_id == distribution_id).group_by(LeftOut.reason)
     )
-    return {reason: count for reason, count in session.execute(counted.order_by(LeftOut.reason))}
+    return {row[0]: row[1] for row in session.execute(counted.order_by(LeftOut.reason))}

@@ -117,7 +117,7 @@ def count_unknown(session: Session, wanted: FailedFilter) -> Mapping[Channel, in
     statement = (
         select(Delivery.channel, func.count()).where(wanted.condition(DeliveryState.UNKNOWN)).group_by(Delivery.channel)
     )
-    return {channel: count for channel, count in session.execute(statement)}
+    return {row[0]: row[1] for row in session.execute(statement)}
 
 
 def reopen_complete(session: Session, *, theme_id: int, channels: Sequence[Channel]) -> None:

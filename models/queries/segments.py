@@ -62,8 +62,7 @@ def _facts(product_line_id: int, as_of: datetime) -> Subquery:
             Customer.registered,
             func.coalesce(ordered.c.placed, 0).label("placed"),
             func.coalesce(ordered.c.kept, 0).label("kept"),
-            # Before all time where there is none, so that no comparison yields NULL and loses a customer in a NOT.
-            func.coalesce(ordered.c.last_kept_at, "-infinity").label("last_kept_at"),
+            ordered.c.last_kept_at,  # NULL only where `kept` is 0, which settles every condition that asks for it
         )
         .outerjoin(ordered, ordered.c.customer_id == Customer.id)
         .where(Customer.product_line_id == product_line_id)

@@ -37,6 +37,7 @@ class Launch:
     revision_id: int
     revision: int
     starts_at: datetime
+    attempt: int  # counts launch runs that were lost
 
 
 def launch_to_schedule(session: Session, theme_id: int) -> Launch | None:
@@ -55,6 +56,7 @@ def launch_to_schedule(session: Session, theme_id: int) -> Launch | None:
         revision_id=revision.id,
         revision=revision.number,
         starts_at=theme.starts_at,
+        attempt=theme.launch_attempt,
     )
 
 
@@ -69,6 +71,15 @@ def schedule(session: Session, *, launch: Launch, run_id: UUID, now: datetime) -
     if theme.state is not ThemeState.SCHEDULED:
         return False
     theme.launch_run_id = run_id
+    return True
+
+
+def forget_launch_run(session: Session, *, theme_id: int, run_id: UUID) -> bool:
+    """A launch run is lost: the theme gets another. False when the theme has moved on meanwhile."""
+    theme = themes.theme_by_id(session, theme_id, lock=True)
+    if theme.state is not ThemeState.SCHEDULED or theme.launch_run_id != run_id:
+        return False
+    theme.launch_run_id, theme.launch_attempt = None, theme.launch_attempt + 1
     return True
 
 

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from approval.condition import Facts
 from approval.service.people import IdentityRules, identify
 from approval.service.rounds import close_round, open_round
 from approval.states import RoundState
@@ -15,15 +13,13 @@ from models.queries import approvals, themes
 from models.theme import Placement, Theme
 from models.theme import Revision as RevisionRow
 from themes.errors import NobodyToReach, RecipientsLackVariables, WindowOver
+from themes.facts import facts_of
 from themes.lifecycle import Move, MoveRefused, ThemeState, allowed_moves
 from themes.revision import Revision, freeze, load
 from themes.service.finding import last_signers, owners, require_right, require_theme, stewards
 from themes.service.moves import move_theme
 from themes.service.preflight import Preflight, preflight
 from themes.theme import Theme as ThemeValue
-
-
-SECONDS_A_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,25 +68,12 @@ def submit(session: Session, *, key: str, signature: Signature, rules: IdentityR
         theme=theme,
         revision=revision,
         policy_key=value.policy,
-        facts=_facts(value, checked.audience),
+        facts=facts_of(value, audience_size=checked.audience),
         reach=checked.as_reach(),
         now=now,
     )
     return Submitted(
         theme_id=theme.id, revision=revision.number, hash=revision.hash, round=a_round.number, already=False
-    )
-
-
-def _facts(value: ThemeValue, audience: int) -> Facts:
-    """What conditions of a policy may ask. Costs and margins are not known before offers are priced."""
-    length = value.window.ends_at - value.window.starts_at
-    return Facts(
-        budget=value.budget.decimal,
-        audience_size=audience,
-        channels=tuple(channel.value for channel in value.channels.used()),
-        offer_kinds=tuple(sorted({offer.preset for offer in value.offers()})),
-        window_days=Decimal(int(length.total_seconds())) / SECONDS_A_DAY,
-        product_line=value.product_line,
     )
 
 

@@ -198,6 +198,7 @@ def upgrade() -> None:
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("timezone", sa.Text(), nullable=False),
         sa.Column("launch_run_id", sa.Uuid(), nullable=True),
+    sa.Column("launch_attempt", sa.Integer(), server_default="1", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("state_changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["author_id"], ["people.id"], name=op.f("fk_themes_author_id")),

@@ -1,0 +1,66 @@
+"""The access token of a WeChat app: fetched once for all who need it, kept until shortly before it expires."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+#: The platform renews five minutes early, and both tokens are valid in between.
+MARGIN = 300.0
+#: After a fetch that only brought the refused token back, it is not fetched again for so long.
+BARREN = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    value: str
+    expires_in: float  # seconds
+
+    def __repr__(self) -> str:
+        return f"AccessToken(value='***', expires_in={self.expires_in})"
+
+
+class AccessTokens:
+    """Any number of concurrent calls of `current` lead to one fetch, whose result or error all of them get."""
+
+    def __init__(self, *, fetch: Callable[[], Awaitable[AccessToken]]) -> None:
+        self._fetch = fetch
+        self._flight: asyncio.Task[str] | None = None
+        self._value: str | None = None
+        self._good_until = 0.0
+        self._barren_until = 0.0
+
+    async def current(self, *, refused: str | None = None) -> str:
+        """A valid token; `refused` is one that the platform has just turned down."""
+        if self._value is not None and not self._is_stale(refused):
+            return self._value
+        if self._flight is None:
+            self._flight = asyncio.create_task(self._renew())
+            self._flight.add_done_callback(self._landed)
+        # shield: a caller that is cancelled must not take the token from the others.
+        return await asyncio.shield(self._flight)
+
+    async def close(self) -> None:
+        flight = self._flight
+        if flight is not None:
+            flight.cancel()
+            await asyncio.wait({flight})
+
+    def _is_stale(self, refused: str | None) -> bool:
+        now = time.monotonic()
+        return now >= self._good_until or (refused == self._value and now >= self._barren_until)
+
+    async def _renew(self) -> str:
+        before = self._value
+        token = await self._fetch()
+        now = time.monotonic()
+        # A token that lives shorter than the margin is still used for half its life.
+        self._good_until = now + max(token.expires_in - MARGIN, token.expires_in / 2)
+        self._barren_until = now + BARREN if token.value == before else 0.0
+        self._value = token.value
+        return token.value
+
+    def _landed(self, flight: asyncio.Task[str]) -> None:
+        self._flight = None
+        if not flight.cancelled():
+            flight.exception()  # seen here, should nobody be waiting any more

@@ -1,0 +1,218 @@
+"""A distribution from its opening to its end: open, plan, count, complete, and what ends it early."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select
+from sqlalchemy.orm import Session
+
+from channels.service.account import account_by_key
+from channels.service.errors import (
+    AccountUnfit,
+    DeliveryThemeUnknown,
+    DistributionClosed,
+    DistributionUnknown,
+    RevisionMissing,
+)
+from channels.states import FINAL_STATES, Channel, DeliveryState, ErrorClass
+from models.delivery import Distribution, DistributionState
+from models.queries import deliveries, distributions, planning, retries
+from models.queries.deliveries import Reaped
+from models.queries.distributions import Gate
+from models.theme import Theme
+from themes.lifecycle import ThemeState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanReport:
+    """`new` rows came by this plan; `states` counts all rows of the distribution, and their sum is what is planned."""
+
+    distribution_id: int
+    channel: Channel
+    new: int
+    states: Mapping[DeliveryState, int]
+    left_out: Mapping[str, int]  # reason -> customers
+
+    @property
+    def planned(self) -> int:
+        return sum(self.states.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelProgress:
+    """How far one channel is. The sum over `states` is what was planned, at every moment."""
+
+    distribution_id: int
+    channel: Channel
+    state: DistributionState
+    stopped_because: str | None
+    states: Mapping[DeliveryState, int]
+    failed: Mapping[ErrorClass, int]
+    left_out: Mapping[str, int]
+    closed_because: str | None
+
+    @property
+    def planned(self) -> int:
+        return sum(self.states.values())
+
+    @property
+    def settled(self) -> int:
+        """Rows that nothing more happens to by itself."""
+        return sum(count for state, count in self.states.items() if state in FINAL_STATES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    reaped: Reaped
+    expired: int
+    cancelled: int
+    completed: Sequence[int]  # distribution ids
+
+
+def theme_by_key(session: Session, key: str) -> Theme:
+    theme = distributions.theme_by_key(session, key)
+    if theme is None:
+        raise DeliveryThemeUnknown(key)
+    return theme
+
+
+def open_distributions(
+    session: Session, *, theme: Theme, accounts: Mapping[Channel, str], segment_as_of: datetime
+) -> Sequence[Distribution]:
+    """One distribution a channel for the theme's approved revision, by account key; opening twice is opening once.
+
+    Raises:
+        RevisionMissing, AccountUnknown, AccountUnfit
+    """
+    if theme.revision_id is None:
+        raise RevisionMissing(theme.key)
+    opened = []
+    for channel, key in accounts.items():
+        account = account_by_key(session, key)
+        if account.channel is not channel or account.product_line_id != theme.product_line_id:
+            raise AccountUnfit(key=key, problem=f"does not serve {channel} for the product line of theme {theme.key!r}")
+        opened.append(
+            distributions.open_if_missing(
+                session,
+                theme_id=theme.id,
+                revision_id=theme.revision_id,
+                channel=channel,
+                account_id=account.id,
+                segment_as_of=segment_as_of,
+            )
+        )
+    return opened
+
+
+def plan_distribution(session: Session, *, distribution_id: int, audience: Select[Any], now: datetime) -> PlanReport:
+    """Create the rows that are missing, list who gets none and why, and let senders begin.
+
+    May run at any time and as often as one likes, also while senders are at work: rows that are there stay untouched.
+    `audience` selects customer ids. An address that is suppressed has a row, in state `suppressed`.
+
+    Raises:
+        DistributionUnknown, DistributionClosed
+    """
+    distribution, theme = _locked(session, distribution_id)
+    because = _not_plannable(distribution, theme, now)
+    if because is not None:
+        raise DistributionClosed(distribution_id=distribution_id, because=because)
+    new = planning.insert_missing(
+        session, distribution=distribution, product_line_id=theme.product_line_id, audience=audience, now=now
+    )
+    planning.list_left_out(session, distribution=distribution, audience=audience)
+    if distribution.state is DistributionState.PLANNING or (distribution.state is DistributionState.COMPLETE and new):
+        distribution.state, distribution.completed_at = DistributionState.SENDING, None
+    distribution.planned_at = distribution.planned_at or now
+    session.flush()
+    return PlanReport(
+        distribution_id=distribution_id,
+        channel=distribution.channel,
+        new=new,
+        states=distributions.count_states(session, distribution_id),
+        left_out=planning.left_out_by_reason(session, distribution_id),
+    )
+
+
+def gate(session: Session, *, distribution_id: int, now: datetime) -> Gate:
+    """Whether calls of the distribution may leave now, or why not."""
+    return distributions.gate(session, distribution_id=distribution_id, now=now)
+
+
+def progress(session: Session, *, theme_id: int, now: datetime) -> Sequence[ChannelProgress]:
+    """Counted from the rows, channel by channel."""
+    return [_progress(session, distribution, now) for distribution in distributions.of_theme(session, theme_id)]
+
+
+def stop_distribution(session: Session, *, distribution_id: int, because: str) -> None:
+    distributions.stop(session, distribution_id=distribution_id, because=because)
+
+
+def resume_distribution(session: Session, *, distribution_id: int) -> bool:
+    """Let a stopped distribution go on; False when it was not stopped."""
+    distribution, _ = _locked(session, distribution_id)
+    if distribution.state is not DistributionState.STOPPED:
+        return False
+    distribution.state, distribution.stopped_because = DistributionState.SENDING, None
+    session.flush()
+    return True
+
+
+def complete_if_done(session: Session, *, distribution_id: int, now: datetime) -> bool:
+    """Complete the distribution when every row is final or handed to a person; True when it is complete."""
+    distributions.complete_settled(session, now=now, distribution_id=distribution_id)
+    distribution, _ = _locked(session, distribution_id)
+    return distribution.state is DistributionState.COMPLETE
+
+
+def cancel_pending(session: Session, *, theme_id: int, now: datetime) -> int:
+    """Cancel what no sender holds; what one holds comes back within seconds, and the sweep cancels that."""
+    return retries.finish_pending(session, theme_id=theme_id, state=DeliveryState.CANCELLED, now=now)
+
+
+def expire_after_end(session: Session, *, theme_id: int, now: datetime) -> int:
+    """Expire what has not left; a late message about a theme that is over is worse than none."""
+    return retries.finish_pending(session, theme_id=theme_id, state=DeliveryState.EXPIRED, now=now)
+
+
+def sweep_deliveries(session: Session, *, now: datetime) -> Sweep:
+    """What a crash or a race left behind: leases that ran out, rows of themes that are over, finished distributions."""
+    reaped = deliveries.reap_expired_leases(session, now=now)
+    expired = cancelled = 0
+    for theme in retries.themes_with_pending(session, now=now):
+        if theme.state in {ThemeState.REVOKING, ThemeState.REVOKED}:
+            cancelled += cancel_pending(session, theme_id=theme.id, now=now)
+        else:
+            expired += expire_after_end(session, theme_id=theme.id, now=now)
+    completed = distributions.complete_settled(session, now=now)
+    return Sweep(reaped=reaped, expired=expired, cancelled=cancelled, completed=completed)
+
+
+def _progress(session: Session, distribution: Distribution, now: datetime) -> ChannelProgress:
+    return ChannelProgress(
+        distribution_id=distribution.id,
+        channel=distribution.channel,
+        state=distribution.state,
+        stopped_because=distribution.stopped_because,
+        states=distributions.count_states(session, distribution.id),
+        failed=distributions.count_failures(session, distribution.id),
+        left_out=planning.left_out_by_reason(session, distribution.id),
+        closed_because=distributions.gate(session, distribution_id=distribution.id, now=now).closed_because,
+    )
+
+
+def _locked(session: Session, distribution_id: int) -> tuple[Distribution, Theme]:
+    found = distributions.lock(session, distribution_id)
+    if found is None:
+        raise DistributionUnknown(distribution_id)
+    return found
+
+
+def _not_plannable(distribution: Distribution, theme: Theme, now: datetime) -> str | None:
+    if theme.state not in {ThemeState.LIVE, ThemeState.PAUSED}:
+        return f"the theme is {theme.state}"
+    if theme.revision_id != distribution.revision_id:
+        return "the theme is live on another revision"
+    return "the theme has ended" if theme.ends_at <= now else None

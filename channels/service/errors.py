@@ -1,0 +1,69 @@
+"""What can be wrong with a verb of delivery. The class is the fact; its docstring is the message."""
+
+from collections.abc import Sequence
+
+from channels.errors import ChannelError
+
+
+class AccountUnknown(ChannelError):
+    """There is no such provider account."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(f"there is no provider account {key!r}: add it, or correct `account` in the theme file")
+
+
+class AccountUnfit(ChannelError):
+    """The provider account cannot serve this."""
+
+    def __init__(self, *, key: str, problem: str) -> None:
+        self.key, self.problem = key, problem
+        super().__init__(f"provider account {key!r} {problem}")
+
+
+class DistributionUnknown(ChannelError):
+    """There is no such distribution."""
+
+    def __init__(self, distribution: int | str) -> None:
+        self.distribution = distribution
+        super().__init__(f"there is no distribution {distribution}")
+
+
+class DistributionClosed(ChannelError):
+    """The distribution may not be planned as things are."""
+
+    def __init__(self, *, distribution_id: int, because: str) -> None:
+        self.distribution_id, self.because = distribution_id, because
+        super().__init__(f"distribution {distribution_id} is not planned: {because}")
+
+
+class RevisionMissing(ChannelError):
+    """A theme without an approved revision has nothing to send."""
+
+    def __init__(self, theme_key: str) -> None:
+        self.theme_key = theme_key
+        super().__init__(f"theme {theme_key!r} has no approved revision: submit it and have it approved first")
+
+
+class DeliveryThemeUnknown(ChannelError):
+    """There is no such theme."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(f"there is no theme {key!r}")
+
+
+class DeliveryUnknown(ChannelError):
+    """There is no such delivery."""
+
+    def __init__(self, delivery_id: object) -> None:
+        self.delivery_id = delivery_id
+        super().__init__(f"there is no delivery {delivery_id}")
+
+
+class NotInDoubt(ChannelError):
+    """Only a delivery whose outcome is unknown is settled by hand."""
+
+    def __init__(self, ids: Sequence[object]) -> None:
+        self.ids = tuple(ids)
+        super().__init__(f"not in state unknown, so there is nothing to settle: {', '.join(map(str, ids))}")

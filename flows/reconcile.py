@@ -1,0 +1,26 @@
+"""Brings Prefect back to where the database is, whatever happened to it."""
+
+from prefect import flow
+
+from tasks.distribution import open_distributions, plan_channel, settle_finished, sweep_deliveries
+from tasks.healing import heal_gates, heal_launches, live_themes, themes_to_move_on
+from tasks.moving_on import move_on
+from tasks.own_run import own_run_id
+from tasks.sender_runs import ensure_sender
+
+
+@flow(name="reconcile")
+def reconcile() -> None:
+    """Every open question has one working gate, every launch its run, every due delivery a sender."""
+    heal_gates()
+    heal_launches()
+    for theme_id in themes_to_move_on():
+        move_on(theme_id)
+    sweep_deliveries()
+    for live in live_themes():
+        if not live.planned:
+            for distribution_id in open_distributions(live.theme_id):
+                plan_channel(distribution_id, own_run_id())
+        for distribution_id, channel in live.distributions:
+            ensure_sender(distribution_id, channel, live.theme_key)
+        settle_finished(live.theme_id)

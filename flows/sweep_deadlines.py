@@ -1,0 +1,19 @@
+"""What time brings about: starts that were missed, themes that are over, codes that nobody can use any more."""
+
+from prefect import flow
+
+from settings import get_settings
+from tasks.distribution import settle_finished, sweep_deliveries
+from tasks.theme_steps import end_themes, forget_used_codes, miss_late_starts
+from tasks.timeline import publish_timeline
+
+
+@flow(name="sweep-deadlines")
+def sweep_deadlines() -> None:
+    """Driven by the database and the clock alone, so that a sweep that is skipped is made up for by the next."""
+    miss_late_starts(get_settings().launch_grace)
+    for theme_id in end_themes():
+        settle_finished(theme_id)
+        publish_timeline(theme_id)
+    sweep_deliveries()
+    forget_used_codes()

@@ -1,0 +1,21 @@
+"""A mail's raw bytes, decoded for a reader of the log."""
+
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+
+def decoded(mail: bytes) -> dict[str, Any]:
+    """Subject, text and HTML part, and every header in its order."""
+    message = message_from_bytes(mail, policy=policy.default)
+    return {
+        "subject": message.get("subject"),
+        "text": _part(message, "plain"),
+        "html": _part(message, "html"),
+        "headers": [[name, str(value)] for name, value in message.items()],
+    }
+
+
+def _part(message: EmailMessage, kind: str) -> str | None:
+    part = message.get_body(preferencelist=(kind,))
+    return None if part is None else str(part.get_content())

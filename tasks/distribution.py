@@ -1,0 +1,99 @@
+"""Bringing a live theme to its recipients: open and plan its distributions, and see that senders are at work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from prefect import task
+
+from channels.service import distribution
+from channels.service.distribution import ChannelProgress
+from channels.states import Channel
+from models.delivery import DistributionState
+from models.queries import distributions, steps, themes
+from tasks.connection import clock, database
+from themes.revision import load
+from themes.service.preflight import audience_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    distribution_id: int
+    channel: Channel
+    rows: int
+    new: int
+    left_out: dict[str, int]
+
+
+@task(name="open distributions", retries=3, retry_delay_seconds=1)
+def open_distributions(theme_id: int) -> list[int]:
+    """One distribution a channel, for the revision that is live; opened twice it is opened once."""
+    with database().begin() as session:
+        theme = themes.theme_by_id(session, theme_id, lock=True)
+        if theme.revision_id is None:
+            return []
+        value = load(themes.revision_by_id(session, theme.revision_id).content)
+        accounts = {channel: message.account for channel, message in value.channels.used().items()}
+        opened = distribution.open_distributions(session, theme=theme, accounts=accounts, segment_as_of=clock())
+        return [one.id for one in opened]
+
+
+@task(name="plan channel", task_run_name="plan distribution {distribution_id}", retries=3, retry_delay_seconds=1)
+def plan_channel(distribution_id: int, flow_run_id: UUID | None) -> Planned:
+    """Create the rows of one channel that are missing, in one transaction."""
+    with database().begin() as session:
+        row = distributions.by_id(session, distribution_id)
+        if row is None:
+            raise LookupError(f"there is no distribution {distribution_id}")
+        theme = themes.theme_by_id(session, row.theme_id)
+        value = load(themes.revision_by_id(session, row.revision_id).content)
+        name = f"plan · {row.channel}"
+        steps.begin_step(session, theme_id=theme.id, name=name, now=clock(), flow_run_id=flow_run_id)
+        audience = audience_of(theme, value, as_of=row.segment_as_of)
+        report = distribution.plan_distribution(session, distribution_id=row.id, audience=audience, now=clock())
+        outcome = f"{report.planned} planned"
+        steps.finish_step(session, theme_id=theme.id, name=name, now=clock(), outcome=outcome)
+        steps.begin_step(session, theme_id=theme.id, name=f"send · {row.channel}", now=clock())
+        return Planned(
+            distribution_id=row.id,
+            channel=row.channel,
+            rows=report.planned,
+            new=report.new,
+            left_out=dict(report.left_out),
+        )
+
+
+def progress(theme_id: int) -> Sequence[ChannelProgress]:
+    with database().begin() as session:
+        return distribution.progress(session, theme_id=theme_id, now=clock())
+
+
+def sender_wanted(distribution_id: int) -> bool:
+    """Whether something is due of a distribution whose calls may leave."""
+    with database().begin() as session:
+        if distribution.gate(session, distribution_id=distribution_id, now=clock()).closed_because is not None:
+            return False
+        due = distributions.next_due(session, distribution_id=distribution_id, now=clock())
+    return due is not None and due <= clock()
+
+
+@task(name="settle finished channels", retries=3, retry_delay_seconds=1)
+def settle_finished(theme_id: int) -> None:
+    """Complete what is done, and note it in the timeline."""
+    with database().begin() as session:
+        for one in distribution.progress(session, theme_id=theme_id, now=clock()):
+            if one.state is not DistributionState.PLANNING and distribution.complete_if_done(
+                session, distribution_id=one.distribution_id, now=clock()
+            ):
+                outcome = ", ".join(f"{count} {state}" for state, count in sorted(one.states.items()) if count)
+                name = f"send · {one.channel}"
+                steps.finish_step(session, theme_id=theme_id, name=name, now=clock(), outcome=outcome)
+
+
+@task(name="sweep deliveries", retries=3, retry_delay_seconds=1)
+def sweep_deliveries() -> str:
+    """What crashes and races left behind: leases that ran out, rows of themes that are over."""
+    with database().begin() as session:
+        swept = distribution.sweep_deliveries(session, now=clock())
+    reaped = f"{swept.reaped.given_back} given back, {swept.reaped.in_doubt} in doubt"
+    return f"{reaped}, {swept.expired} expired, {swept.cancelled} cancelled, {len(swept.completed)} complete"

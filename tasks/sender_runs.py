@@ -1,0 +1,56 @@
+"""Sender runs: one flow run each, as many as wanted, found again by their tag."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from prefect import task
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+
+from approval.keys import theme_tag
+from tasks.distribution import sender_wanted
+
+SENDER_DEPLOYMENT = "send-deliveries/for-channel"
+ALIVE = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
+
+
+def distribution_tag(distribution_id: int) -> str:
+    return f"distribution:{distribution_id}"
+
+
+def alive_senders(client: SyncPrefectClient, distribution_id: int) -> list[FlowRun]:
+    """Sender runs of a distribution that wait or work."""
+    wanted = FlowRunFilter(
+        tags=FlowRunFilterTags(all_=[distribution_tag(distribution_id)]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ALIVE)),
+    )
+    return list(client.read_flow_runs(flow_run_filter=wanted))
+
+
+def any_sender_alive(distributions: Sequence[int]) -> bool:
+    with get_client(sync_client=True) as client:
+        return any(alive_senders(client, distribution_id) for distribution_id in distributions)
+
+
+@task(name="ensure sender", task_run_name="ensure sender of distribution {distribution_id}", retries=3)
+def ensure_sender(distribution_id: int, channel: str, theme_key: str) -> UUID | None:
+    """Start a sender where there is work that is due and nobody at it; None where there is not."""
+    if not sender_wanted(distribution_id):
+        return None
+    with get_client(sync_client=True) as client:
+        if alive_senders(client, distribution_id):
+            return None
+        deployment = client.read_deployment_by_name(SENDER_DEPLOYMENT)
+        run = client.create_flow_run_from_deployment(
+            deployment.id,
+            parameters={"distribution_id": distribution_id},
+            name=f"Send · {theme_key} · {channel}",
+            tags=[theme_tag(theme_key), distribution_tag(distribution_id), f"channel:{channel}"],
+        )
+        return run.id

@@ -1,0 +1,141 @@
+"""The text of a theme file, read safely: plain values, and the line of every place in it."""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import yaml
+
+from themes.problem import Problem, ThemeInvalid
+
+MAX_CHARACTERS = 1_000_000
+MAX_DEPTH = 40
+
+
+class ThemeLoader(yaml.SafeLoader):
+    """Safe YAML in which only what looks like a number, true, false or null is more than text.
+
+    YAML 1.1 also makes booleans of `on` and `no`, numbers of `10:30`, dates of `2027-03-06`: in a theme they are text.
+    """
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML's own registry, filled just below
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"true|false", "tf"),
+    ("null", r"null|~|", "n~\0"),
+    ("int", r"[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
+    ("float", r"[-+]?[0-9]+\.[0-9]+", "-+0123456789"),
+):
+    ThemeLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
+ThemeLoader.yaml_implicit_resolvers[""] = ThemeLoader.yaml_implicit_resolvers.pop("\0")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The file's top level, and where each path in it stands."""
+
+    values: Mapping[str, object]
+    lines: Mapping[str, int]
+    problems: tuple[Problem, ...]
+
+
+def read_source(text: str) -> Source:
+    """Read the YAML of a theme file; keys given twice are among the problems.
+
+    Raises:
+        ThemeInvalid: it is not YAML (with line and column), or not a mapping.
+    """
+    node = _compose(text)
+    if not isinstance(node, yaml.MappingNode):
+        raise ThemeInvalid([Problem(path="", message="is not a theme: keys such as 'theme:' and 'title:' are missing")])
+    reading = _Reading()
+    values = reading.mapping(node, "")
+    return Source(values=values, lines=reading.lines, problems=tuple(reading.problems))
+
+
+def join_path(path: str, key: str | int) -> str:
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    return f"{path}.{key}" if path else key
+
+
+def _compose(text: str) -> yaml.Node | None:
+    if len(text) > MAX_CHARACTERS:
+        message = f"is {len(text):,} characters long; a theme file has at most {MAX_CHARACTERS:,}"
+        raise ThemeInvalid([Problem(path="", message=message)])
+    loader = None
+    try:
+        loader = ThemeLoader(text)
+        return loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        raise ThemeInvalid([_marked(error)]) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        message = f"has the character U+{int(error.character):04X}, which YAML does not allow"
+        raise ThemeInvalid([Problem(path="", message=message, line=line)]) from error
+    except RecursionError as error:
+        raise ThemeInvalid([Problem(path="", message=f"is nested more than {MAX_DEPTH} levels deep")]) from error
+    finally:
+        if loader:
+            loader.dispose()
+
+
+def _marked(error: yaml.MarkedYAMLError) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    said = "; ".join(part for part in (error.context, error.problem) if part)
+    if mark is None:
+        return Problem(path="", message=f"is not YAML: {said}")
+    message = f"is not YAML at line {mark.line + 1}, column {mark.column + 1}: {said}"
+    return Problem(path="", message=message, line=mark.line + 1)
+
+
+@dataclass(slots=True)
+class _Reading:
+    lines: dict[str, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    seen: set[int] = field(default_factory=set)
+    loader: ThemeLoader = field(default_factory=lambda: ThemeLoader(""))
+
+    def value(self, node: yaml.Node, path: str, depth: int) -> object:
+        line = node.start_mark.line + 1
+        self.lines.setdefault(path, line)
+        if depth > MAX_DEPTH:
+            raise ThemeInvalid([Problem(path=path, message=f"is nested more than {MAX_DEPTH} levels deep", line=line)])
+        if id(node) in self.seen:
+            message = "repeats another place by an alias (*name); write it out"
+            self.problems.append(Problem(path=path, message=message, line=line))
+            return None
+        self.seen.add(id(node))
+        if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.startswith("tag:yaml.org,2002:python"):
+            self.problems.append(Problem(path=path, message=f"has the tag {node.tag}; leave it out", line=line))
+            return None
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, path, depth)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, join_path(path, at), depth + 1) for at, item in enumerate(node.value)]
+        return self.scalar(node, path)
+
+    def mapping(self, node: yaml.MappingNode, path: str, depth: int = 0) -> dict[str, object]:
+        result: dict[str, object] = {}
+        for key_node, value_node in node.value:
+            key = unicodedata.normalize("NFC", str(key_node.value))
+            inner, line = join_path(path, key), key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.problems.append(Problem(path=path, message="has a key that is not a word", line=line))
+            elif key in result:
+                message = f"is given twice; the first is at line {self.lines[inner]}"
+                self.problems.append(Problem(path=inner, message=message, line=line))
+            else:
+                self.lines[inner] = line
+                result[key] = self.value(value_node, inner, depth + 1)
+        return result
+
+    def scalar(self, node: yaml.Node, path: str) -> object:
+        try:
+            return self.loader.construct_object(node)
+        except (yaml.MarkedYAMLError, ValueError) as error:
+            line = node.start_mark.line + 1
+            self.problems.append(Problem(path=path, message=f"cannot be read: {error}", line=line))
+            return None
