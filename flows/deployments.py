@@ -15,6 +15,7 @@ import httpx
 import yaml
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
+from prefect.client.schemas.objects import ConcurrencyOptions
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.flows import Flow
@@ -92,7 +93,7 @@ async def register(client: PrefectClient, entry: Mapping[str, Any], flow: Flow[.
         work_pool_name=pool_of(entry),
         schedules=schedules_of(entry),
         concurrency_limit=limit.get("limit"),
-        concurrency_options={"collision_strategy": limit["collision_strategy"]} if limit else None,
+        concurrency_options=ConcurrencyOptions(collision_strategy=limit["collision_strategy"]) if limit else None,
         parameters=entry.get("parameters", {}),
         parameter_openapi_schema=parameter_schema(flow).model_dump_for_openapi(),
         enforce_parameter_schema=True,

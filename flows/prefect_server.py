@@ -53,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m flows.prefect_server", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     port = parser.parse_args().port
-    AioSqliteConfiguration.begin_transaction = begin_transaction  # type: ignore[method-assign,assignment]
+    AioSqliteConfiguration.begin_transaction = begin_transaction  # type: ignore[method-assign]
     app = lock_at_the_beginning(create_app(final=True))
     uvicorn.run(app, host="127.0.0.1", port=port, timeout_keep_alive=5, log_level="warning")
 

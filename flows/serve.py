@@ -57,8 +57,12 @@ async def serve(
     )
     runner.watch(await find_deployments(entries, flows))
     if ready_file:
-        ready_file.write_text(f"{os.getpid()}\n", encoding="utf-8")
+        announce(ready_file)
     await runner.start()
+
+
+def announce(ready_file: Path) -> None:
+    ready_file.write_text(f"{os.getpid()}\n", encoding="utf-8")
 
 
 def main() -> int:

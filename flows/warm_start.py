@@ -91,7 +91,7 @@ class WarmStarter:
         except BaseException:
             self._control_channel.unregister(flow_run.id)
             raise
-        task_status.started(ProcessHandle(process))
+        task_status.started(ProcessHandle(process))  # type: ignore[arg-type]  # it asks for pid and exit code alone
         await anyio.to_thread.run_sync(process.join)
 
 

@@ -71,7 +71,6 @@ class Delivery(Base):
             "error_class",
             postgresql_where=text("state IN ('failed', 'unknown')"),
         ),
-        {"postgresql_with": {"fillfactor": "70"}},
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)  # deterministic: theme, revision, channel, address

@@ -17,6 +17,7 @@ from approval.keys import theme_tag
 from tasks.distribution import sender_wanted
 
 SENDER_DEPLOYMENT = "send-deliveries/for-channel"
+_MOST = 200
 ALIVE = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
 
 
@@ -30,7 +31,7 @@ def alive_senders(client: SyncPrefectClient, distribution_id: int) -> list[FlowR
         tags=FlowRunFilterTags(all_=[distribution_tag(distribution_id)]),
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ALIVE)),
     )
-    return list(client.read_flow_runs(flow_run_filter=wanted))
+    return list(client.read_flow_runs(flow_run_filter=wanted, limit=_MOST))
 
 
 def any_sender_alive(distributions: Sequence[int]) -> bool:

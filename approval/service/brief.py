@@ -1,6 +1,7 @@
 """The approver's brief, put together from what the database knows."""
 
 from collections.abc import Sequence
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
@@ -49,11 +50,11 @@ def brief_for(session: Session, task: Task) -> str:
         budget=money.in_words(value.budget.minor, value.budget.currency),
         due_at=None if task.due_at is None else task.due_at.astimezone(value.zone),
         audience_size=a_round.reach.get("audience"),
-        channel_counts={name: count for name, count in a_round.reach.items() if name != "audience"},
+        channel_counts={name: a_round.reach[name] for name in value.channels.used() if name in a_round.reach},
         offers=_offers(revision, value),
         exclusions=value.exclusions,
         changes=_changes(session, theme, a_round, revision, person),
-        earlier=_earlier(session, theme),
+        earlier=_earlier(session, theme, value.zone),
         previews=_previews(value),
         asked_again_because=task.ask_again_because or "",
     )
@@ -91,14 +92,14 @@ def _changes(
     ]
 
 
-def _earlier(session: Session, theme: Theme) -> list[EarlierDecision]:
+def _earlier(session: Session, theme: Theme, zone: ZoneInfo) -> list[EarlierDecision]:
     return [
         EarlierDecision(
             name=require_person(session, login).name,
             round_number=round_number,
             level=level,
             kind=decision.kind,
-            at=decision.decided_at,
+            at=decision.decided_at.astimezone(zone),
             comment=decision.comment,
         )
         for decision, login, level, round_number in approvals.decisions_on_theme(session, theme.id)

@@ -28,6 +28,12 @@ from models.theme import Revision, Theme
 from themes.lifecycle import Move
 from themes.service.moves import move_theme
 
+_SETTLED = {
+    LevelOutcome.APPROVED: LevelState.APPROVED,
+    LevelOutcome.REJECTED: LevelState.REJECTED,
+    LevelOutcome.RETURNED: LevelState.VOID,
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
@@ -170,9 +176,7 @@ def _settle_level(session: Session, place: _Place) -> LevelOutcome:
     outcome = settle(Quorum.from_record(place.level.quorum), asked, cast, place.level.veto)
     if outcome is LevelOutcome.OPEN:
         return outcome
-    approved = outcome is LevelOutcome.APPROVED
-    place.level.state = LevelState.APPROVED if approved else LevelState.REJECTED
-    place.level.settled_at = place.now
+    place.level.state, place.level.settled_at = _SETTLED[outcome], place.now
     cancel_left_over(session, place.level, place.now)
     name = step_name(place.round, place.chain, place.level)
     steps.finish_step(session, theme_id=place.theme.id, name=name, now=place.now, outcome=outcome.value)

@@ -130,6 +130,8 @@ def _count_wrong_code(session: Session, login: str, rules: IdentityRules, now: d
     with Session(session.get_bind()) as own, own.begin():
         person = require_person(own, login, lock=True)
         tries = CodeTries(wrong=person.wrong_codes, locked_until=person.locked_until)
+        if tries.locked_until is not None and now < tries.locked_until:
+            return  # it fell while this code was on its way: counting on from there would lift it
         tries = tries.after_wrong(now=now, limit=rules.wrong_codes, lock=rules.lock)
         person.wrong_codes, person.locked_until = tries.wrong, tries.locked_until
         if tries.locked_until is not None:

@@ -93,9 +93,10 @@ def _open_chain(work: RoundWork, policy: Policy, subject: tuple[ObjectKind, str,
     work.session.flush()
     for level in chain.levels:
         _add_level(work.session, row, level)
-    work.session.flush()
+        if level.skipped_because is not None:
+            write_down(work.session, _level_skipped(work, row, level), now=work.now)
     advance_chain(work, row)
-    _report_fallbacks(work, chain)
+    _report_fallbacks(work, chain, key)
 
 
 def _add_level(session: Session, chain: ChainRow, level: ChainLevel) -> None:
@@ -130,6 +131,20 @@ def advance_chain(work: RoundWork, chain: ChainRow) -> None:
         return
     chain.state = ChainState.APPROVED
     write_down(work.session, _chain_approved(work, chain), now=work.now)
+
+
+def _level_skipped(work: RoundWork, chain: ChainRow, level: ChainLevel) -> Act:
+    return Act(
+        act="skip_level",
+        actor="system:policy",
+        object_kind=chain.object_kind.value,
+        object_key=chain.object_key,
+        theme_key=work.theme.key,
+        round_number=work.a_round.number,
+        level=level.name,
+        object_hash=chain.object_hash,
+        comment=level.skipped_because or "",
+    )
 
 
 def _chain_approved(work: RoundWork, chain: ChainRow) -> Act:
@@ -197,14 +212,15 @@ def cancel_left_over(session: Session, level: Level, now: datetime) -> None:
             task.state, task.settled_at = TaskState.CANCELLED, now
 
 
-def _report_fallbacks(work: RoundWork, chain: Chain) -> None:
+def _report_fallbacks(work: RoundWork, chain: Chain, object_key: str) -> None:
     for level in (level for level in chain.levels if level.fallback):
         barred, asked = ", ".join(level.barred) or "nobody named is left", ", ".join(level.approvers)
         alerts.raise_alert(
             work.session,
-            key=f"fallback:{work.theme.key}:{work.a_round.number}:{chain.object_kind}:{level.name}",
+            key=f"fallback:{work.theme.key}:{work.a_round.number}:{chain.object_kind}:{object_key}:{level.name}",
             subject="a level fell to the fallback approver",
-            text=f"nobody of level {level.name!r} may decide ({barred}); asked instead: {asked}",
+            text=f"nobody of level {level.name!r} may decide on {chain.object_kind} {object_key!r} ({barred}); "
+            f"asked instead: {asked}",
             now=work.now,
             theme_key=work.theme.key,
         )

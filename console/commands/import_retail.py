@@ -155,3 +155,7 @@ def _counts(title: str, counts: Mapping[str, object]) -> Table:
     for name, count in counts.items():
         table.add_row(name, str(count))
     return table
+
+
+def register(root: typer.Typer) -> None:
+    root.add_typer(app, name="import")

@@ -12,6 +12,10 @@ from channels.engine import KEY_VALIDITY
 from channels.states import DeliveryState, ErrorClass
 from models.queries.arrays import plain_array, text_array
 
+# Batches are small beside the table, but right after planning the statistics do not know the table yet: no batch may
+# read all of it. Statements that are given rows also name them as one array, which leads to them by the primary key.
+_BY_KEY = "SET LOCAL enable_seqscan = off;"
+
 # What must hold for any call of a distribution to leave, now.
 _OPEN = """
     SELECT d.id, t.product_line_id, d.channel
@@ -34,22 +38,26 @@ _ALLOWED = """
 """
 
 _PICK_FRESH = """
-    SELECT dl.id, dl.customer_id, dl.address FROM deliveries dl JOIN open ON dl.distribution_id = open.id
-    WHERE dl.state IN ('planned', 'retrying', 'held') AND dl.due_at <= :now
+    SELECT dl.id, dl.customer_id, dl.address FROM deliveries dl
+    WHERE dl.distribution_id = :distribution_id AND EXISTS (SELECT FROM open)
+      AND dl.state IN ('planned', 'retrying', 'held') AND dl.due_at <= :now
     ORDER BY dl.due_at LIMIT :limit
     FOR UPDATE OF dl SKIP LOCKED
 """
 
 _PICK_REPLAYS = """
-    SELECT dl.id, dl.customer_id, dl.address FROM deliveries dl JOIN open ON dl.distribution_id = open.id
-    WHERE dl.state = 'unknown' AND dl.error_class = 'unknown_outcome' AND dl.key IS NOT NULL
+    SELECT dl.id, dl.customer_id, dl.address FROM deliveries dl
+    WHERE dl.distribution_id = :distribution_id AND EXISTS (SELECT FROM open)
+      AND dl.state = 'unknown' AND dl.error_class = 'unknown_outcome' AND dl.key IS NOT NULL
       AND dl.due_at <= :now AND dl.call_began_at > :keys_since
     LIMIT :limit
     FOR UPDATE OF dl SKIP LOCKED
 """
 
-_CLAIM = """
-    WITH open AS ({open}), picked AS ({picked}), judged AS (
+_CLAIM = (
+    _BY_KEY
+    + """
+    WITH open AS ({open}), picked AS ({picked}), judged AS MATERIALIZED (
         SELECT dl.id, {allowed} AS allowed FROM picked dl CROSS JOIN open
     ), claimed AS (
         UPDATE deliveries dl SET
@@ -64,21 +72,24 @@ _CLAIM = """
            c.external_id, c.name, c.country, c.language, c.timezone, claimed.state
     FROM claimed JOIN customers c ON c.id = claimed.customer_id
 """
+)
 
 _CLAIM_FRESH = text(_CLAIM.format(open=_OPEN, picked=_PICK_FRESH, allowed=_ALLOWED))
 # A replay settles what may already have reached the person: that is not a new message, so consent is not asked again.
 _CLAIM_REPLAYS = text(_CLAIM.format(open=_OPEN, picked=_PICK_REPLAYS, allowed="true"))
 
-_BEGIN = text(f"""
+_BEGIN = text(f"""{_BY_KEY}
     WITH open AS ({_OPEN})
     UPDATE deliveries dl SET call_began_at = COALESCE(dl.call_began_at, :now), key = v.key
     FROM unnest(CAST(:ids AS uuid[]), CAST(:keys AS text[])) AS v(id, key), open
-    WHERE dl.id = v.id AND dl.distribution_id = open.id AND dl.state = 'sending'
+    WHERE dl.id = v.id AND dl.id = ANY(CAST(:ids AS uuid[])) AND dl.distribution_id = open.id AND dl.state = 'sending'
       AND dl.lease_owner = :owner AND dl.lease_until > :now
     RETURNING dl.id
 """)  # noqa: S608 - a constant of this module
 
-_RECORD = text("""
+_RECORD = text(
+    _BY_KEY
+    + """
     WITH v AS (
         SELECT * FROM unnest(
             CAST(:ids AS uuid[]), CAST(:states AS text[]), CAST(:dues AS timestamptz[]), CAST(:classes AS text[]),
@@ -106,19 +117,23 @@ _RECORD = text("""
         sent_at = CASE WHEN v.state = 'sent' THEN CAST(:now AS timestamptz) ELSE dl.sent_at END,
         changed_at = :now
     FROM v
-    WHERE dl.id = v.id AND dl.lease_owner = :owner
+    WHERE dl.id = v.id AND dl.id = ANY(CAST(:ids AS uuid[])) AND dl.lease_owner = :owner
       AND (dl.state = 'sending' OR (dl.state = 'unknown' AND v.state <> 'unknown'))
-""")
+"""
+)
 
 # Rows that another transaction of the same sender is just recording need no longer lease.
-_EXTEND = text("""
+_EXTEND = text(
+    _BY_KEY
+    + """
     WITH held AS (
         SELECT id FROM deliveries
         WHERE state = 'sending' AND lease_owner = :owner AND lease_until < :until
         FOR UPDATE SKIP LOCKED
     )
     UPDATE deliveries dl SET lease_until = :until FROM held WHERE dl.id = held.id
-""")
+"""
+)
 
 # A row goes back to where it may be claimed; one in doubt, whose replay did not leave, is in doubt again.
 _BACK = """
@@ -132,13 +147,13 @@ _BACK = """
     changed_at = :now
 """
 
-_RELEASE = text(f"""
+_RELEASE = text(f"""{_BY_KEY}
     UPDATE deliveries dl SET {_BACK.format(in_doubt="v.in_doubt")}
     FROM unnest(CAST(:ids AS uuid[]), CAST(:in_doubt AS bool[])) AS v(id, in_doubt)
-    WHERE dl.id = v.id AND dl.state = 'sending' AND dl.lease_owner = :owner
+    WHERE dl.id = v.id AND dl.id = ANY(CAST(:ids AS uuid[])) AND dl.state = 'sending' AND dl.lease_owner = :owner
 """)  # noqa: S608 - a constant of this module
 
-_REAP = text(f"""
+_REAP = text(f"""{_BY_KEY}
     WITH run_out AS (
         SELECT id FROM deliveries WHERE state = 'sending' AND lease_until <= :now FOR UPDATE SKIP LOCKED
     )

@@ -12,7 +12,10 @@ from models.person import Person, UsedCode
 
 def person_by_login(session: Session, login: str, *, lock: bool = False) -> Person | None:
     query = select(Person).where(Person.login == login).options(selectinload(Person.roles))
-    return session.scalar(query.with_for_update(of=Person) if lock else query)
+    if not lock:
+        return session.scalar(query)
+    # Not so strong a lock that rows which merely name the person would wait for it.
+    return session.scalar(query.with_for_update(of=Person, key_share=True).execution_options(populate_existing=True))
 
 
 def person_by_id(session: Session, person_id: int) -> Person:

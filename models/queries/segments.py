@@ -13,7 +13,7 @@ from models.order import Order
 
 def audience_select(
     *, include: Sequence[Segment], exclude: Sequence[Segment], product_line_id: int, as_of: datetime
-) -> Select[int]:
+) -> Select[tuple[int]]:
     """Ids of the customers in any of `include` and none of `exclude`; nobody when `include` is empty."""
     facts = _facts(product_line_id, as_of)
     included = or_(False, *(_holds(segment, facts, as_of) for segment in include))  # noqa: FBT003 - the empty or

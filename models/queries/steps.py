@@ -33,7 +33,9 @@ def finish_step(session: Session, *, theme_id: int, name: str, now: datetime, ou
 
 
 def finish_open_steps(session: Session, *, theme_id: int, prefix: str, now: datetime, outcome: str) -> None:
-    unfinished = (Step.theme_id == theme_id) & Step.name.startswith(prefix) & Step.finished_at.is_(None)
+    unfinished = (
+        (Step.theme_id == theme_id) & Step.name.startswith(prefix, autoescape=True) & Step.finished_at.is_(None)
+    )
     session.execute(update(Step).where(unfinished).values(finished_at=now, outcome=outcome))
 
 

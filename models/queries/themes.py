@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -14,13 +14,16 @@ from themes.lifecycle import ThemeState
 
 
 def theme_by_key(session: Session, key: str, *, lock: bool = False) -> Theme | None:
-    query = select(Theme).where(Theme.key == key)
-    return session.scalar(query.with_for_update() if lock else query)
+    return session.scalar(_locked(select(Theme).where(Theme.key == key), lock=lock))
 
 
 def theme_by_id(session: Session, theme_id: int, *, lock: bool = False) -> Theme:
-    query = select(Theme).where(Theme.id == theme_id).execution_options(populate_existing=lock)
-    return session.scalars(query.with_for_update() if lock else query).one()
+    return session.scalars(_locked(select(Theme).where(Theme.id == theme_id), lock=lock)).one()
+
+
+def _locked(query: Select[tuple[Theme]], *, lock: bool) -> Select[tuple[Theme]]:
+    # Not so strong a lock that rows which merely name the theme would wait for it.
+    return query.with_for_update(key_share=True).execution_options(populate_existing=True) if lock else query
 
 
 def all_themes(session: Session) -> Sequence[Theme]:

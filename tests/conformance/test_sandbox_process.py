@@ -81,10 +81,24 @@ def test_a_busy_port_is_named_with_the_remedy(tmp_path: Path, option: str) -> No
         port = taken.getsockname()[1]
         ended = run(option, str(port), "--ready-file", str(tmp_path / "ready.json"))
     assert ended.returncode == 2
-    assert f"port {port}" in ended.stderr
+    assert f"port {port}: it is in use" in ended.stderr
     assert option in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
     assert not (tmp_path / "ready.json").exists()
+
+
+def test_a_host_that_is_not_this_one_is_named_in_one_line() -> None:
+    ended = run("--host", "192.0.2.1")
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
+    assert "192.0.2.1" in ended.stderr
+    assert "pass another --host" in ended.stderr
+
+
+def test_a_port_that_cannot_be_is_refused() -> None:
+    for port in ("70000", "-1", "http"):
+        ended = run("--http-port", port)
+        assert ended.returncode == 2
+        assert "0 to 65535" in ended.stderr or "expected one argument" in ended.stderr
 
 
 @pytest.mark.parametrize(

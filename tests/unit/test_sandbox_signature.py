@@ -78,6 +78,23 @@ def test_a_call_that_differs_from_what_was_signed_is_refused(call: Arrived, code
     assert refusal.value.code == code
 
 
+def test_a_signed_hash_that_is_not_the_body_s_is_refused() -> None:
+    headers = {**HEADERS, **FIRST, "x-acs-content-sha256": hashlib.sha256(b"another body").hexdigest()}
+    text = canonical_request(
+        method="POST",
+        path="/",
+        query=QUERY,
+        headers=headers,
+        signed=sorted(headers),
+        body_sha256=hashlib.sha256().hexdigest(),
+    )
+    call = arrived(
+        signature_of(text, "YourAccessKeySecret"), **{"x-acs-content-sha256": headers["x-acs-content-sha256"]}
+    )
+    with pytest.raises(GatewayRefused, match="not the SHA-256 of the body"):
+        verify(call, ACCOUNT, Nonces(), NOW)
+
+
 def test_a_missing_header_is_named() -> None:
     call = arrived()
     headers = {name: value for name, value in call.headers.items() if name != "x-acs-signature-nonce"}

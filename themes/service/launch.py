@@ -37,7 +37,7 @@ class Launch:
     revision_id: int
     revision: int
     starts_at: datetime
-    attempt: int  # counts launch runs that were lost
+    attempt: int  # counts launch runs that were lost or recalled
 
 
 def launch_to_schedule(session: Session, theme_id: int) -> Launch | None:
@@ -63,7 +63,8 @@ def launch_to_schedule(session: Session, theme_id: int) -> Launch | None:
 def schedule(session: Session, *, launch: Launch, run_id: UUID, now: datetime) -> bool:
     """Note the scheduled run; False when the theme has moved on meanwhile and the run is not wanted."""
     theme = themes.theme_by_id(session, launch.theme_id, lock=True)
-    if theme.revision_id != launch.revision_id or theme.starts_at != launch.starts_at:
+    wanted = (theme.revision_id, theme.starts_at, theme.launch_attempt)
+    if wanted != (launch.revision_id, launch.starts_at, launch.attempt):
         return False
     if theme.state is ThemeState.APPROVED:
         details = {"starts_at": launch.starts_at.isoformat(), "flow_run": str(run_id)}

@@ -62,6 +62,7 @@ def submit(session: Session, *, key: str, signature: Signature, rules: IdentityR
     submitter = identify(session, login=signature.login, code=signature.code, rules=rules, now=now)
     revision = _revision(session, theme, frozen, submitter.id, now)
     theme.revision_id = revision.id
+    theme.starts_at, theme.ends_at = value.window.starts_at, value.window.ends_at  # an earlier launch may have moved it
     _move(session, theme, Move.SUBMIT, signature, now, object_hash=revision.hash)
     a_round = open_round(
         session,
@@ -160,6 +161,8 @@ def recall(session: Session, *, key: str, signature: Signature, rules: IdentityR
             close_round(session, theme=theme, a_round=a_round, state=RoundState.RECALLED, now=now)
     _move(session, theme, Move.RECALL, signature, now)
     launch_run, theme.launch_run_id, theme.revision_id = theme.launch_run_id, None, None
+    # The same content, approved again for the same start, must not be given the run that is cancelled now.
+    theme.launch_attempt += 1
     return launch_run
 
 

@@ -30,6 +30,14 @@ class Saved:
     changed: bool  # False: the draft said the same already
 
 
+_ANOTHER_KEY = "draft it anew under another key"
+_REMEDIES = {
+    ThemeState.IN_REVIEW: "withdraw it first",
+    ThemeState.APPROVED: "recall it first",
+    ThemeState.SCHEDULED: "recall it first",
+}
+
+
 def vocabulary(session: Session) -> Vocabulary:
     """What a theme file may name."""
     return Vocabulary(
@@ -71,12 +79,14 @@ def save_draft(
     content = freeze(value)
     theme = themes.theme_by_key(session, value.key, lock=True)
     if theme is not None and theme.state is not ThemeState.DRAFT:
-        raise ThemeNotDraft(key=theme.key, state=theme.state, remedy="withdraw or recall it first")
+        raise ThemeNotDraft(key=theme.key, state=theme.state, remedy=_REMEDIES.get(theme.state, _ANOTHER_KEY))
     if theme is not None and theme.draft == content.content:
         return Saved(theme_id=theme.id, key=theme.key, hash=content.hash, changed=False)
     author = require_person(session, value.author)
-    theme = theme or _new_theme(session, value, now)
-    _write_draft(theme, value, content, source=text, author_id=author.id)
+    line_id = _product_line_id(session, value.product_line)
+    theme = theme or _new_theme(session, value, line_id, author.id, now)
+    _write_draft(theme, value, content, source=text)
+    theme.author_id, theme.product_line_id = author.id, line_id
     session.flush()
     for person in (author, editor):
         themes.add_editor(session, theme_id=theme.id, person_id=person.id, now=now)
@@ -84,13 +94,17 @@ def save_draft(
     return Saved(theme_id=theme.id, key=theme.key, hash=content.hash, changed=True)
 
 
-def _new_theme(session: Session, value: ThemeValue, now: datetime) -> Theme:
-    product_line = themes.product_line_by_key(session, value.product_line)
+def _product_line_id(session: Session, key: str) -> int:
+    product_line = themes.product_line_by_key(session, key)
     if product_line is None:
-        raise LookupError(value.product_line)  # the vocabulary has it, so only a concurrent removal gets here
+        raise LookupError(key)  # the vocabulary has it, so only a concurrent removal gets here
+    return product_line.id
+
+
+def _new_theme(session: Session, value: ThemeValue, product_line_id: int, author_id: int, now: datetime) -> Theme:
     theme = Theme(
         key=value.key,
-        product_line_id=product_line.id,
+        product_line_id=product_line_id,
         state=ThemeState.DRAFT,
         created_at=now,
         state_changed_at=now,
@@ -100,7 +114,7 @@ def _new_theme(session: Session, value: ThemeValue, now: datetime) -> Theme:
         timezone=value.timezone,
         starts_at=value.window.starts_at,
         ends_at=value.window.ends_at,
-        author_id=require_person(session, value.author).id,
+        author_id=author_id,
     )
     session.add(theme)
     session.flush()
@@ -108,8 +122,8 @@ def _new_theme(session: Session, value: ThemeValue, now: datetime) -> Theme:
     return theme
 
 
-def _write_draft(theme: Theme, value: ThemeValue, content: Revision, *, source: str, author_id: int) -> None:
-    theme.title, theme.author_id = value.title, author_id
+def _write_draft(theme: Theme, value: ThemeValue, content: Revision, *, source: str) -> None:
+    theme.title = value.title
     theme.draft, theme.draft_source = dict(content.content), source
     theme.starts_at, theme.ends_at = value.window.starts_at, value.window.ends_at
     theme.timezone = value.timezone

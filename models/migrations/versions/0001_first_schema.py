@@ -198,7 +198,7 @@ def upgrade() -> None:
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("timezone", sa.Text(), nullable=False),
         sa.Column("launch_run_id", sa.Uuid(), nullable=True),
-    sa.Column("launch_attempt", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("launch_attempt", sa.Integer(), server_default="1", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("state_changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["author_id"], ["people.id"], name=op.f("fk_themes_author_id")),
@@ -499,7 +499,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["theme_id"], ["themes.id"], name=op.f("fk_deliveries_theme_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
         sa.UniqueConstraint("theme_id", "channel", "address", name=op.f("uq_deliveries_theme_id_channel_address")),
-        postgresql_with={"fillfactor": "70"},
     )
     op.create_index(
         "ix_deliveries_due",

@@ -1,0 +1,326 @@
+"""`themeline theme`: from a theme file to its end."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from approval.service import questions
+from audience.errors import AudienceError
+from console.flow_runs import run_flow
+from console.printing import JsonOption, print_json, print_table
+from console.reading import read_instant, read_theme_files
+from console.refusals import OptionInvalid
+from models.database import Database, DatabaseNotConfigured, DatabaseUnreachable
+from models.queries import approvals, steps, themes
+from models.theme import Revision, Theme
+from settings import get_settings
+from themes.diff import diff
+from themes.document import Vocabulary, parse_theme
+from themes.preview import preview
+from themes.recipient import sample
+from themes.revision import freeze, load
+from themes.service.finding import require_theme
+from themes.service.preflight import preflight, sample_recipient
+from themes.service.saving import vocabulary
+from themes.theme import Theme as ThemeValue
+
+app = typer.Typer(help="Draft themes, submit them, look at them, move them.", no_args_is_help=True)
+
+FileArgument = Annotated[Path, typer.Argument(help="The theme file; templates that it names lie beside it.")]
+KeyArgument = Annotated[str, typer.Argument(help="The theme's key.")]
+LoginOption = Annotated[str, typer.Option(help="Your login.")]
+CodeOption = Annotated[
+    str, typer.Option(prompt="Code of your authenticator app", help="Six digits; asked for when not given.")
+]
+CommentOption = Annotated[str, typer.Option(help="Why: it goes on record.")]
+
+
+@app.command("validate")
+def validate(file: FileArgument, *, as_json: JsonOption = False) -> None:
+    """Check a theme file; with a database that answers also what it names."""
+    text, templates = read_theme_files(file)
+    theme = parse_theme(text, templates=templates, known=_known())
+    frozen = freeze(theme)
+    if as_json:
+        print_json({"theme": theme.key, "hash": frozen.hash, "offers": dict(frozen.offer_hashes)})
+    else:
+        typer.echo(f"theme {theme.key} is sound; its content is {frozen.hash}")
+
+
+@app.command("draft")
+def draft(file: FileArgument, *, login: LoginOption, as_json: JsonOption = False) -> None:
+    """Draft a theme, or save a new version of a draft."""
+    text, templates = read_theme_files(file)
+    theme = parse_theme(text, templates=templates, known=_known())
+    parameters = {"theme_file": text, "login": login, "templates": dict(templates)}
+    _report(theme.key, run_flow("draft-theme/from-form", parameters), as_json=as_json)
+
+
+@app.command("submit")
+def submit(
+    key: KeyArgument, *, login: LoginOption, code: CodeOption, comment: CommentOption = "", as_json: JsonOption = False
+) -> None:
+    """Freeze the draft as a revision and ask its first approvers."""
+    parameters = {"theme": key, "login": login, "code": code, "comment": comment}
+    _report(key, run_flow("submit-theme/from-form", parameters), as_json=as_json)
+
+
+@app.command("withdraw")
+def withdraw(
+    key: KeyArgument, *, login: LoginOption, code: CodeOption, comment: CommentOption, as_json: JsonOption = False
+) -> None:
+    """Take a theme out of review: back to draft."""
+    _act(key, "withdraw", login, code, comment, as_json=as_json)
+
+
+@app.command("recall")
+def recall(
+    key: KeyArgument, *, login: LoginOption, code: CodeOption, comment: CommentOption, as_json: JsonOption = False
+) -> None:
+    """Take an approved theme back to draft before it is live; its launch is cancelled."""
+    _act(key, "recall", login, code, comment, as_json=as_json)
+
+
+@app.command("pause")
+def pause(
+    key: KeyArgument, *, login: LoginOption, code: CodeOption, comment: CommentOption, as_json: JsonOption = False
+) -> None:
+    """Stop sending a live theme for now."""
+    _act(key, "pause", login, code, comment, as_json=as_json)
+
+
+@app.command("resume")
+def resume(
+    key: KeyArgument, *, login: LoginOption, code: CodeOption, comment: CommentOption, as_json: JsonOption = False
+) -> None:
+    """Go on with a paused theme."""
+    _act(key, "resume", login, code, comment, as_json=as_json)
+
+
+@app.command("launch-now")
+def launch_now(
+    key: KeyArgument, *, login: LoginOption, code: CodeOption, comment: CommentOption, as_json: JsonOption = False
+) -> None:
+    """Launch a theme whose start was missed."""
+    _act(key, "launch now", login, code, comment, as_json=as_json)
+
+
+@app.command("move-start")
+def move_start(
+    key: KeyArgument,
+    *,
+    start_at: Annotated[str, typer.Option(help="The new start, ISO 8601 with its zone: 2027-03-06T09:00+00:00.")],
+    login: LoginOption,
+    code: CodeOption,
+    comment: CommentOption,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a theme whose start was missed a new one, before its approved end."""
+    _act(
+        key,
+        "move start",
+        login,
+        code,
+        comment,
+        as_json=as_json,
+        start_at=read_instant("--start-at", start_at).isoformat(),
+    )
+
+
+@app.command("drop")
+def drop(
+    key: KeyArgument, *, login: LoginOption, code: CodeOption, comment: CommentOption, as_json: JsonOption = False
+) -> None:
+    """Give a theme up whose start was missed."""
+    _act(key, "drop", login, code, comment, as_json=as_json)
+
+
+@app.command("list")
+def list_themes(*, as_json: JsonOption = False) -> None:
+    """Every theme and where it stands."""
+    with Database.from_settings().begin() as session:
+        rows = [_brief(theme) for theme in themes.all_themes(session)]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table("Themes", ["key", "title", "state", "starts", "ends"], [list(row.values()) for row in rows])
+
+
+@app.command("show")
+def show(key: KeyArgument, *, as_json: JsonOption = False) -> None:
+    """One theme: state, revisions, rounds, decisions, whom it waits for, whom it reaches."""
+    now = datetime.now(UTC)
+    with Database.from_settings().begin() as session:
+        theme = require_theme(session, key)
+        value = _current(theme, themes.revisions(session, theme.id))
+        checked = preflight(session, theme=theme, value=value, now=now)
+        found = {
+            **_brief(theme),
+            "reaches": checked.as_reach(),
+            "lacking": checked.lacking,
+            "revisions": [
+                {"number": row.number, "hash": row.hash, "at": row.created_at}
+                for row in themes.revisions(session, theme.id)
+            ],
+            "rounds": [{"number": row.number, "state": row.state} for row in approvals.rounds(session, theme.id)],
+            "decisions": [
+                {"round": number, "level": level, "login": login, "decision": row.kind, "comment": row.comment,
+                 "hash": row.object_hash, "at": row.decided_at}
+                for row, login, level, number in approvals.decisions_on_theme(session, theme.id)
+            ],
+            "waiting_for": questions.waiting(session, theme_id=theme.id),
+        }  # fmt: skip
+    if as_json:
+        print_json(found)
+        return
+    for name, part in found.items():
+        typer.echo(f"{name}: {part}" if not isinstance(part, list) else f"{name}:")
+        for one in part if isinstance(part, list) else ():
+            typer.echo(f"  {one}")
+
+
+@app.command("diff")
+def show_diff(
+    key: KeyArgument,
+    *,
+    old: Annotated[int | None, typer.Option("--from", help="Revision number; the last one by default.")] = None,
+    new: Annotated[int | None, typer.Option("--to", help="Revision number; the draft by default.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What changed between two revisions, or from the last revision to the draft."""
+    with Database.from_settings().begin() as session:
+        theme = require_theme(session, key)
+        rows = themes.revisions(session, theme.id)
+        before = _content(theme, rows, old, standard=dict(rows[-1].content) if rows else None)
+        after = _content(theme, rows, new, standard=theme.draft)
+    changes = diff(before, after)
+    if as_json:
+        print_json(changes)
+    else:
+        print_table("Changes", ["field", "before", "after"], [(one.label, one.before, one.after) for one in changes])
+
+
+@app.command("timeline")
+def timeline(key: KeyArgument, *, as_json: JsonOption = False) -> None:
+    """Every step of a theme: start, duration, outcome."""
+    with Database.from_settings().begin() as session:
+        theme = require_theme(session, key)
+        rows = steps.timeline(session, theme.id)
+    now = datetime.now(UTC)
+    found = [
+        {
+            "step": step.name,
+            "start": step.started_at,
+            "seconds": round(((step.finished_at or now) - step.started_at).total_seconds(), 3),
+            "outcome": step.outcome or "under way",
+        }
+        for step in rows
+    ]
+    if as_json:
+        print_json(found)
+    else:
+        print_table(
+            f"Timeline of {key}", ["step", "start", "seconds", "outcome"], [list(row.values()) for row in found]
+        )
+
+
+@app.command("preview")
+def show_preview(
+    theme: Annotated[str, typer.Argument(help="The key of a theme, or the path of a theme file.")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """What one recipient would get on every channel."""
+    public_url = get_settings().public_url
+    if Path(theme).is_file():
+        text, templates = read_theme_files(Path(theme))
+        value = parse_theme(text, templates=templates, known=_known())
+        recipient: Mapping[str, object] = sample(theme_key=value.key, public_url=public_url)
+    else:
+        with Database.from_settings().begin() as session:
+            row = require_theme(session, theme)
+            value = _current(row, themes.revisions(session, row.id))
+            recipient = sample_recipient(session, row, value, public_url=public_url, now=datetime.now(UTC))
+    previews = preview(value, recipient)
+    if as_json:
+        print_json(previews)
+    else:
+        typer.echo("\n\n".join(str(one) for one in previews))
+
+
+@app.command("waiting-for")
+def waiting_for(key: KeyArgument, *, as_json: JsonOption = False) -> None:
+    """Why a theme waits: for whom, since when, due when."""
+    with Database.from_settings().begin() as session:
+        found = questions.waiting(session, theme_id=require_theme(session, key).id)
+    print_waiting(f"{key} waits for", found, as_json=as_json)
+
+
+def print_waiting(title: str, found: list[questions.WaitingFor], *, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    columns = ["login", "theme", "object", "level", "since", "due", "run"]
+    rows = [
+        (one.login, one.theme_key, f"{one.object_kind} {one.object_key}", f"{one.level} {one.level_name}", one.since,
+         one.due_at, one.flow_run_id)
+        for one in found
+    ]  # fmt: skip
+    print_table(title, columns, rows)
+
+
+def _known() -> Vocabulary:
+    """What the database knows; without one only the file itself is checked."""
+    try:
+        with Database.from_settings().begin() as session:
+            return vocabulary(session)
+    except (DatabaseNotConfigured, DatabaseUnreachable, AudienceError):
+        return Vocabulary()
+
+
+def _act(key: str, action: str, login: str, code: str, comment: str, *, as_json: bool, **more: str) -> None:
+    parameters = {"theme": key, "action": action, "login": login, "code": code, "comment": comment, **more}
+    _report(key, run_flow("theme-action/from-form", parameters), as_json=as_json)
+
+
+def _report(key: str, run: Mapping[str, object], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"theme": key, **run})
+    else:
+        typer.echo(f"{key}: {run['message']} ({run['url']})")
+
+
+def _brief(theme: Theme) -> dict[str, object]:
+    return {
+        "key": theme.key,
+        "title": theme.title,
+        "state": theme.state.value,
+        "starts_at": theme.starts_at,
+        "ends_at": theme.ends_at,
+    }
+
+
+def _current(theme: Theme, rows: Sequence[Revision]) -> ThemeValue:
+    """The revision that the theme stands on, or its draft."""
+    on = [row for row in rows if row.id == theme.revision_id]
+    return load(on[0].content if on else theme.draft)
+
+
+def _content(
+    theme: Theme, rows: Sequence[Revision], number: int | None, *, standard: Mapping[str, object] | None
+) -> Mapping[str, object]:
+    if number is None:
+        if standard is None:
+            raise OptionInvalid(f"theme {theme.key!r} has no revision yet: there is nothing to compare")
+        return standard
+    found = {row.number: row.content for row in rows}
+    if number not in found:
+        raise OptionInvalid(f"theme {theme.key!r} has no revision {number} (it has: {sorted(found) or 'none'})")
+    return found[number]
+
+
+def register(root: typer.Typer) -> None:
+    root.add_typer(app, name="theme")

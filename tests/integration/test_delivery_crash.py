@@ -1,0 +1,160 @@
+"""Senders killed with SIGKILL at random moments: nothing is lost, nothing is sent twice.
+
+20,000 deliveries through the real provider modules to the sandbox, whose own log is the judge.
+"""
+
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from channels.states import Channel
+from models.database import Database
+from sandbox.process import started
+from tests.integration.delivery_world import World, guard_moves, make_world
+
+CUSTOMERS = 10_000  # per channel
+KILLS = 5  # per channel
+SENDERS = 2  # at once, per channel
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with started(folder=tmp_path_factory.mktemp("sandbox"), config={"keep_content": False}) as running:
+        yield running.http
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _only_moves_of_the_table(database: Database) -> None:
+    guard_moves(database)
+
+
+class Senders:
+    """Sender processes of one distribution; the oldest is killed and another takes its place."""
+
+    def __init__(self, world: World, url: str, sandbox: str) -> None:
+        self._command = [sys.executable, "-m", "tests.integration.delivery_process"]
+        self._command += [url, str(world.distribution_id), sandbox]
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        process = subprocess.Popen(self._command, cwd=ROOT, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        self._processes.append(process)
+
+    def kill_oldest(self) -> bool:
+        """False when it had ended by itself."""
+        process = self._processes.pop(0)
+        ended = process.poll() is not None
+        self._end(process)
+        return not ended
+
+    def wait(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        for process in self._processes:
+            assert process.wait(timeout=max(1.0, deadline - time.monotonic())) == 0
+
+    def kill_all(self) -> None:
+        while self._processes:
+            self._end(self._processes.pop())
+
+    @staticmethod
+    def _end(process: subprocess.Popen[bytes]) -> None:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@contextmanager
+def sums_watched(world: World) -> Iterator[list[int]]:
+    """Counts the rows again and again meanwhile, over all states."""
+    sums: list[int] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.1):
+            sums.append(sum(world.states().values()))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield sums
+    finally:
+        over.set()
+        thread.join()
+
+
+def killed_again_and_again(world: World, url: str, sandbox: str, seed: int) -> int:
+    """Plan, send, kill at random moments, send to the end; returns how many senders were killed at work."""
+    chance = random.Random(seed)  # noqa: S311 - moments, not secrets
+    assert world.plan().planned == CUSTOMERS
+    senders = Senders(world, url, sandbox)
+    killed = 0
+    try:
+        for _ in range(SENDERS):
+            senders.start()
+        for _ in range(KILLS):
+            time.sleep(chance.uniform(0.05, 0.6))
+            killed += senders.kill_oldest()
+            senders.start()
+        senders.wait(60)
+    finally:
+        senders.kill_all()
+    return killed
+
+
+def reached(sandbox: str, channel: Channel, world: World) -> Counter[str]:
+    """How often each address of this theme is in the sandbox's log."""
+    answer = requests.get(f"{sandbox}/_log?channel={channel}&records=1&limit=100000", timeout=30).json()
+    own = world.rows("SELECT address FROM deliveries WHERE distribution_id = :distribution_id")
+    addresses = {address for (address,) in own}
+    return Counter(record["recipient"] for record in answer["records"] if record["recipient"] in addresses)
+
+
+def test_killed_senders_reach_each_push_recipient_exactly_once(
+    database: Database, database_url: str, sandbox: str
+) -> None:
+    world = make_world(database, customers=CUSTOMERS, channel=Channel.PUSH)
+    with sums_watched(world) as sums:
+        assert killed_again_and_again(world, database_url, sandbox, seed=20) >= KILLS - 1
+    assert set(sums) <= {0, CUSTOMERS}
+    assert world.states() == {"sent": CUSTOMERS}
+    log = reached(sandbox, Channel.PUSH, world)
+    assert (len(log), set(log.values())) == (CUSTOMERS, {1})
+    replayed = world.rows(
+        "SELECT count(*) FROM (SELECT delivery_id FROM attempts a JOIN deliveries d ON d.id = a.delivery_id"
+        " WHERE d.distribution_id = :distribution_id GROUP BY 1 HAVING count(*) > 1) twice"
+    )
+    assert replayed[0][0] < CUSTOMERS / 10
+
+
+def test_killed_senders_reach_each_mini_program_recipient_at_most_once_and_list_the_doubtful(
+    database: Database, database_url: str, sandbox: str
+) -> None:
+    world = make_world(database, customers=CUSTOMERS, channel=Channel.MINI_PROGRAM)
+    with sums_watched(world) as sums:
+        killed = killed_again_and_again(world, database_url, sandbox, seed=21)
+    assert killed >= KILLS - 1
+    assert set(sums) <= {0, CUSTOMERS}
+    states = world.states()
+    assert set(states) <= {"sent", "unknown"}
+    assert sum(states.values()) == CUSTOMERS
+    # only what was about to leave, or had just left, when its sender was killed
+    assert 0 < states["unknown"] < killed * 300
+    log = reached(sandbox, Channel.MINI_PROGRAM, world)
+    assert set(log.values()) == {1}
+    rows = world.rows("SELECT address, state FROM deliveries WHERE distribution_id = :distribution_id")
+    sent = {address for address, state in rows if state == "sent"}
+    assert sent <= set(log)
+    assert set(log) - sent <= {address for address, state in rows if state == "unknown"}

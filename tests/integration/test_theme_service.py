@@ -1,0 +1,538 @@
+"""A theme's way: drafted, submitted, withdrawn, scheduled, live, ended; and what stands against each step."""
+
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy.orm import Session
+
+from approval.errors import CodeWrong, PersonUnknown, PolicyUnknown
+from approval.service.people import IdentityRules
+from approval.states import ChainState, LevelState, RoundState, TaskState
+from models.product_line import ProductLine
+from models.queries import steps, themes
+from tests.integration.scene import ENDS_AT, KEY, STARTS_AT, Scene, theme_text
+from themes.document import ThemeInvalid
+from themes.errors import (
+    NobodyToReach,
+    NotAllowed,
+    RecipientsLackVariables,
+    StartOutsideWindow,
+    ThemeNotDraft,
+    ThemeUnknown,
+    WindowOver,
+)
+from themes.lifecycle import MoveRefused, ThemeState
+from themes.revision import load
+from themes.service import launch
+from themes.service.launch import StartOutcome
+from themes.service.preflight import sample_recipient
+from themes.service.review import Signature
+
+GRACE = timedelta(minutes=30)
+EDIT = ('budget: "20000.00"', 'budget: "9000.00"')
+RUN = UUID(int=1)
+
+
+class Steering(Protocol):
+    def __call__(
+        self, session: Session, /, *, key: str, signature: Signature, rules: IdentityRules, now: datetime
+    ) -> int: ...
+
+
+def approved(scene: Scene) -> Scene:
+    scene.draft()
+    scene.submit()
+    scene.approve_all()
+    return scene
+
+
+def scheduled(scene: Scene, run_id: UUID = RUN) -> Scene:
+    approved(scene)
+    assert schedule(scene, run_id)
+    return scene
+
+
+def schedule(scene: Scene, run_id: UUID = RUN) -> bool:
+    with scene.begin() as session:
+        wanted = launch.launch_to_schedule(session, scene.theme().id)
+        assert wanted is not None
+        return launch.schedule(session, launch=wanted, run_id=run_id, now=scene.tick())
+
+
+def start(scene: Scene, now: datetime = STARTS_AT, revision_id: int | None = None) -> StartOutcome:
+    theme = scene.theme()
+    with scene.begin() as session:
+        return launch.start(
+            session,
+            theme_id=theme.id,
+            revision_id=revision_id or theme.revision_id or 0,
+            grace=GRACE,
+            now=now,
+            flow_run_id=None,
+        )
+
+
+def steer(scene: Scene, verb: Steering, login: str = "ann", now: datetime | None = None) -> int:
+    scene.now = now or scene.now
+    signature = scene.sign(login)
+    with scene.begin() as session:
+        return verb(session, key=KEY, signature=signature, rules=scene.rules, now=scene.now)
+
+
+def missed(scene: Scene) -> Scene:
+    scheduled(scene)
+    assert start(scene, STARTS_AT + timedelta(hours=1)) is StartOutcome.MISSED
+    scene.now = STARTS_AT + timedelta(hours=1)
+    return scene
+
+
+# saving
+
+
+def test_draft_is_kept_with_its_source_its_window_and_its_author(scene: Scene) -> None:
+    saved = scene.draft()
+    theme = scene.theme()
+    assert saved.changed
+    assert (theme.state, theme.title) == (ThemeState.DRAFT, "三八妇女节，逛吃逛喝我买单")
+    assert (theme.starts_at, theme.ends_at, theme.timezone) == (STARTS_AT, ENDS_AT, "Europe/London")
+    assert theme.draft_source == theme_text()
+    (row,) = scene.audit("draft")
+    assert (row.actor, row.object_key, row.object_hash) == ("ann", KEY, saved.hash)
+
+
+def test_saving_without_a_change_changes_nothing_and_makes_nobody_an_editor(scene: Scene) -> None:
+    first = scene.draft()
+    again = scene.draft("# the same, written otherwise\n" + theme_text(), login="bob")
+    assert (again.changed, again.hash, again.theme_id) == (False, first.hash, first.theme_id)
+    with scene.begin() as session:
+        assert themes.editors(session, first.theme_id) == {"ann"}
+    assert len(scene.audit("draft")) == 1
+
+
+def test_everybody_who_saves_is_an_editor_and_so_is_the_author_named_in_the_file(scene: Scene) -> None:
+    scene.draft(login="bob")
+    scene.draft(theme_text(EDIT, ("author: ann", "author: carl")), login="cyn")
+    with scene.begin() as session:
+        assert themes.editors(session, scene.theme().id) == {"ann", "bob", "carl", "cyn"}
+
+
+def test_file_with_problems_saves_nothing(scene: Scene) -> None:
+    with pytest.raises(ThemeInvalid, match="giftware-eu"):
+        scene.draft(theme_text(("product_line: giftware-eu", "product_line: giftware-us")))
+    with scene.begin() as session:
+        assert themes.all_themes(session) == []
+
+
+def test_unknown_policy_is_refused_in_the_file_with_the_nearest(scene: Scene) -> None:
+    with pytest.raises(ThemeInvalid, match="did you mean 'standard'"):
+        scene.draft(theme_text(policy="standart"))
+
+
+def test_only_somebody_known_may_save(scene: Scene) -> None:
+    with pytest.raises(PersonUnknown, match="did you mean 'ann'"):
+        scene.draft(login="anne")
+
+
+def test_theme_moved_to_another_product_line_reaches_that_lines_customers(scene: Scene) -> None:
+    with scene.begin() as session:
+        session.add(ProductLine(key="giftware-us", name="Giftware", currency="GBP"))
+    scene.draft()
+    scene.draft(theme_text(("product_line: giftware-eu", "product_line: giftware-us")))
+    with pytest.raises(NobodyToReach):
+        scene.submit()
+
+
+NOT_DRAFTS = [
+    ("in_review", "withdraw it first"),
+    ("scheduled", "recall it first"),
+    ("live", "under another key"),
+    ("rejected", "under another key"),
+]
+
+
+@pytest.mark.parametrize(("state", "remedy"), NOT_DRAFTS)
+def test_only_a_draft_can_be_saved(scene: Scene, state: str, remedy: str) -> None:
+    scene.draft()
+    scene.run("UPDATE themes SET state = :state", state=state)
+    with pytest.raises(ThemeNotDraft, match=remedy):
+        scene.draft(theme_text(EDIT))
+
+
+# submitting
+
+
+def test_submitting_twice_is_one_revision_and_one_round_and_uses_no_code(scene: Scene) -> None:
+    scene.draft()
+    first, again = scene.submit(), scene.submit()
+    assert (first.already, again.already) == (False, True)
+    assert (again.revision, again.hash, again.round) == (1, first.hash, 1)
+    assert len(scene.audit("submit")) == 1
+    scene.withdraw()
+
+
+def test_submitted_revision_holds_the_content_its_hashes_and_its_placements(scene: Scene) -> None:
+    saved = scene.draft()
+    submitted = scene.submit()
+    with scene.begin() as session:
+        revision = themes.revision_by_number(session, submitted.theme_id, 1)
+        assert revision is not None
+        assert revision.hash == submitted.hash == saved.hash
+        assert revision.content == scene.theme().draft
+        assert set(revision.offer_hashes) == {"women-20-off-100", "first-parcel-free", "tea-lights-3-for-2"}
+        places = [placement.place for placement in themes.placements(session, revision.id)]
+    assert places == ["app.banner", "store.pos_after_payment"]
+
+
+def test_unknown_theme_is_told_the_nearest_key(scene: Scene) -> None:
+    scene.draft()
+    with pytest.raises(ThemeUnknown, match="did you mean 'womens-day-2027'"):
+        scene.submit("womans-day-2027")
+
+
+def test_only_author_or_editor_may_submit(scene: Scene) -> None:
+    scene.draft()
+    with pytest.raises(NotAllowed, match="bob may not submit"):
+        scene.submit(login="bob")
+    scene.draft(theme_text(EDIT), login="dan")
+    scene.submit(login="dan")
+
+
+def test_submitting_with_a_wrong_code_writes_nothing_but_the_count(scene: Scene) -> None:
+    scene.draft()
+    scene.secrets["ann"] = scene.secrets["bob"]
+    with pytest.raises(CodeWrong):
+        scene.submit()
+    assert scene.theme().state is ThemeState.DRAFT
+    assert scene.person("ann").wrong_codes == 1
+    with scene.begin() as session:
+        assert themes.revisions(session, scene.theme().id) == []
+
+
+def test_policy_that_is_gone_is_refused_at_submit_and_leaves_the_code_unused(scene: Scene) -> None:
+    scene.draft()
+    scene.run("DELETE FROM policies WHERE key = 'demo'")
+    with pytest.raises(PolicyUnknown, match="standard"):
+        scene.submit()
+    assert scene.theme().state is ThemeState.DRAFT
+    scene.run("UPDATE policies SET key = 'demo'")
+    scene.now -= timedelta(seconds=30)
+    scene.submit()  # in the same half minute: the code has signed nothing
+
+
+def test_window_that_is_over_is_refused(scene: Scene) -> None:
+    scene.draft()
+    scene.now = ENDS_AT
+    with pytest.raises(WindowOver):
+        scene.submit()
+
+
+def test_recipients_without_a_name_are_named_for_each_channel_that_uses_it(scene: Scene) -> None:
+    scene.draft()
+    scene.run("UPDATE customers SET name = NULL WHERE external_id IN ('c02', 'c20')")  # c20 never ordered
+    scene.run("UPDATE customers SET name = '  ' WHERE external_id = 'c05'")
+    scene.run("UPDATE consents SET granted = false WHERE channel = 'email' AND customer_id = 5")
+    with pytest.raises(RecipientsLackVariables) as refused:
+        scene.submit()
+    assert refused.value.lacking == {"sms": {"customer.name": ["c02", "c05"]}, "email": {"customer.name": ["c02"]}}
+    assert "sms: customer.name is missing for 2 recipients: c02, c05" in str(refused.value)
+    assert scene.theme().state is ThemeState.DRAFT
+
+
+def test_only_those_count_who_can_be_reached(scene: Scene) -> None:
+    scene.run("UPDATE consents SET granted = false WHERE channel = 'sms' AND customer_id = 1")
+    scene.run("UPDATE addresses SET valid = false WHERE channel = 'sms' AND customer_id = 2")
+    scene.run("UPDATE addresses SET address = 'same' WHERE channel = 'sms' AND customer_id IN (3, 4)")
+    scene.run(
+        "INSERT INTO suppressions (product_line_id, channel, address, reason, source, created_at)"
+        " SELECT 1, channel, address, 'unsubscribed', 'test', now() FROM addresses"
+        " WHERE channel = 'sms' AND customer_id = 5"
+    )
+    scene.draft()
+    scene.submit()
+    assert scene.round(1).reach == {"audience": 14, "sms": 10, "email": 14, "push": 14, "mini_program": 14}
+
+
+def test_theme_that_reaches_nobody_is_refused(scene: Scene) -> None:
+    scene.run("UPDATE consents SET granted = false")
+    scene.draft()
+    with pytest.raises(NobodyToReach):
+        scene.submit()
+
+
+def test_preview_is_of_a_real_recipient_where_there_is_one(scene: Scene) -> None:
+    scene.draft()
+    assert _sampled_name(scene) == "Gift Shop 1"
+    scene.run("UPDATE consents SET granted = false")
+    assert _sampled_name(scene) == "A customer"
+
+
+def _sampled_name(scene: Scene) -> str:
+    theme = scene.theme()
+    with scene.begin() as session:
+        found = sample_recipient(session, theme, load(theme.draft), public_url="https://go.example.com", now=scene.now)
+    return str(found["customer"]["name"])
+
+
+# withdrawing and recalling
+
+
+def test_only_a_theme_in_review_can_be_withdrawn_and_only_by_its_editors(scene: Scene) -> None:
+    scene.draft()
+    with pytest.raises(MoveRefused):
+        scene.withdraw()
+    scene.submit()
+    with pytest.raises(NotAllowed):
+        scene.withdraw(login="bob")
+    scene.withdraw()
+    with pytest.raises(MoveRefused):
+        scene.withdraw()
+
+
+def test_recall_of_a_scheduled_theme_voids_its_approval_and_names_the_run_to_cancel(scene: Scene) -> None:
+    run = uuid4()
+    scheduled(scene, run)
+    assert scene.recall() == run
+    theme = scene.theme()
+    assert (theme.state, theme.revision_id, theme.launch_run_id) == (ThemeState.DRAFT, None, None)
+    assert scene.round_state(1) is RoundState.RECALLED
+    assert {state for state, _ in scene.chains().values()} == {ChainState.VOID}
+    assert start(scene) is StartOutcome.NOT_SCHEDULED
+
+
+def test_recall_of_an_approved_theme_has_no_run_to_cancel(scene: Scene) -> None:
+    approved(scene)
+    assert scene.recall(login="cyn") is None  # she signed the last level
+
+
+def test_who_signed_an_earlier_level_may_not_recall_unless_the_policy_lets_her_take_down(scene: Scene) -> None:
+    approved(scene)
+    for login in ("bob", "cora", "dan"):
+        with pytest.raises(NotAllowed):
+            scene.recall(login=login)
+    other = "by-standard"
+    scene.draft(theme_text(("theme: womens-day-2027", f"theme: {other}"), policy="standard"))
+    scene.submit(other)
+    for login in ("bob", "carl", "cora", "dan"):
+        scene.answer(login, key=other)
+    for coupon in ("women-20-off-100", "first-parcel-free"):
+        scene.answer("bob", key=other, about=coupon)
+    scene.recall(other, "bob")  # role:operations may take down
+
+
+def test_theme_approved_by_rule_can_be_recalled_by_its_author(scene: Scene) -> None:
+    scene.apply("policy: demo\nfallback: dan\ntheme: none\ncoupon: none\nactivity: none\n")
+    scene.draft()
+    scene.submit()
+    with pytest.raises(NotAllowed):
+        scene.recall(login="bob")
+    scene.recall()
+    assert scene.theme().state is ThemeState.DRAFT
+
+
+def test_live_theme_cannot_be_recalled(scene: Scene) -> None:
+    scheduled(scene)
+    start(scene)
+    with pytest.raises(MoveRefused):
+        scene.recall()
+
+
+def test_content_approved_again_after_a_recall_asks_for_a_launch_run_of_its_own(scene: Scene) -> None:
+    scheduled(scene)
+    first = scene.theme().launch_attempt
+    scene.recall()
+    scene.submit()
+    assert scene.levels(2) == {"operations": LevelState.OPEN, "finance": LevelState.WAITING}
+    scene.approve_all()
+    with scene.begin() as session:
+        wanted = launch.launch_to_schedule(session, scene.theme().id)
+    assert wanted is not None
+    assert (wanted.revision, wanted.starts_at) == (1, STARTS_AT)
+    assert wanted.attempt == first + 1
+
+
+# launching
+
+
+def test_approved_theme_wants_a_launch_until_it_has_its_run(scene: Scene) -> None:
+    scene.draft()
+    scene.submit()
+    theme_id = scene.theme().id
+    with scene.begin() as session:
+        assert launch.launch_to_schedule(session, theme_id) is None
+    scene.approve_all()
+    with scene.begin() as session:
+        wanted = launch.launch_to_schedule(session, theme_id)
+    assert wanted is not None
+    assert (wanted.key, wanted.revision, wanted.starts_at) == (KEY, 1, STARTS_AT)
+    for _ in range(2):  # whoever comes second notes the same run again
+        with scene.begin() as session:
+            assert launch.schedule(session, launch=wanted, run_id=RUN, now=scene.tick())
+    assert (scene.theme().state, scene.theme().launch_run_id) == (ThemeState.SCHEDULED, RUN)
+    assert len(scene.audit("schedule")) == 1
+    with scene.begin() as session:
+        assert launch.launch_to_schedule(session, theme_id) is None
+
+
+def test_launch_of_a_theme_that_was_recalled_meanwhile_is_not_noted(scene: Scene) -> None:
+    approved(scene)
+    with scene.begin() as session:
+        wanted = launch.launch_to_schedule(session, scene.theme().id)
+    assert wanted is not None
+    scene.recall()
+    with scene.begin() as session:
+        assert not launch.schedule(session, launch=wanted, run_id=RUN, now=scene.tick())
+    scene.submit()
+    scene.approve_all()
+    with scene.begin() as session:
+        assert not launch.schedule(session, launch=wanted, run_id=RUN, now=scene.tick())
+    assert scene.theme().state is ThemeState.APPROVED
+
+
+def test_lost_launch_run_is_replaced_once(scene: Scene) -> None:
+    scheduled(scene)
+    theme_id = scene.theme().id
+    with scene.begin() as session:
+        assert not launch.forget_launch_run(session, theme_id=theme_id, run_id=uuid4())
+        assert launch.forget_launch_run(session, theme_id=theme_id, run_id=RUN)
+        assert not launch.forget_launch_run(session, theme_id=theme_id, run_id=RUN)
+    assert schedule(scene, UUID(int=2))
+    assert scene.theme().launch_run_id == UUID(int=2)
+
+
+def test_theme_starts_at_its_time_and_once(scene: Scene) -> None:
+    scheduled(scene)
+    assert start(scene, STARTS_AT - timedelta(seconds=1)) is StartOutcome.NOT_DUE
+    assert start(scene, STARTS_AT) is StartOutcome.STARTED
+    assert start(scene, STARTS_AT) is StartOutcome.ALREADY_LIVE
+    assert scene.theme().state is ThemeState.LIVE
+    assert [row.actor for row in scene.audit("start")] == ["system:launch"]
+
+
+def test_run_of_another_revision_starts_nothing(scene: Scene) -> None:
+    scheduled(scene)
+    assert start(scene, revision_id=999) is StartOutcome.NOT_SCHEDULED
+    assert scene.theme().state is ThemeState.SCHEDULED
+
+
+def test_start_within_the_grace_period_is_no_miss(scene: Scene) -> None:
+    scheduled(scene)
+    assert start(scene, STARTS_AT + GRACE) is StartOutcome.STARTED
+
+
+def test_start_beyond_the_grace_period_asks_a_person(scene: Scene) -> None:
+    scheduled(scene)
+    assert start(scene, STARTS_AT + GRACE + timedelta(seconds=1)) is StartOutcome.MISSED
+    assert scene.theme().state is ThemeState.MISSED
+    (alert,) = scene.alerts()
+    assert (alert.subject, alert.theme_key) == ("a launch was missed", KEY)
+
+
+def test_start_that_nothing_came_for_is_missed_by_the_sweep_once(scene: Scene) -> None:
+    scheduled(scene)
+    with scene.begin() as session:
+        assert launch.miss_late_starts(session, grace=GRACE, now=STARTS_AT + GRACE) == []
+        late = STARTS_AT + GRACE + timedelta(seconds=1)
+        assert launch.miss_late_starts(session, grace=GRACE, now=late) == [KEY]
+        assert launch.miss_late_starts(session, grace=GRACE, now=late) == []
+    assert scene.theme().state is ThemeState.MISSED
+
+
+def test_theme_ends_at_its_end_even_while_paused(scene: Scene) -> None:
+    scheduled(scene)
+    start(scene)
+    steer(scene, launch.pause, now=STARTS_AT)
+    with scene.begin() as session:
+        assert launch.end_themes_that_are_over(session, now=ENDS_AT - timedelta(seconds=1)) == []
+        assert launch.end_themes_that_are_over(session, now=ENDS_AT) == [scene.theme().id]
+        assert launch.end_themes_that_are_over(session, now=ENDS_AT) == []
+    assert scene.theme().state is ThemeState.ENDED
+
+
+def test_owner_pauses_and_resumes_a_live_theme_and_others_may_not(scene: Scene) -> None:
+    scheduled(scene)
+    with pytest.raises(MoveRefused):
+        steer(scene, launch.pause)
+    start(scene)
+    with pytest.raises(NotAllowed):
+        steer(scene, launch.pause, "carl")
+    steer(scene, launch.pause)
+    assert scene.theme().state is ThemeState.PAUSED
+    steer(scene, launch.resume)
+    assert scene.theme().state is ThemeState.LIVE
+    assert [(row.actor, row.comment) for row in scene.audit("pause")] == [("ann", "because")]
+
+
+def test_missed_theme_can_be_dropped(scene: Scene) -> None:
+    missed(scene)
+    steer(scene, launch.drop)
+    assert scene.theme().state is ThemeState.DROPPED
+
+
+def test_missed_theme_can_be_launched_now_while_its_window_lasts(scene: Scene) -> None:
+    missed(scene)
+    with pytest.raises(WindowOver):
+        steer(scene, launch.launch_now, now=ENDS_AT)
+    steer(scene, launch.launch_now, now=STARTS_AT + timedelta(hours=2))
+    assert scene.theme().state is ThemeState.LIVE
+    assert start(scene, STARTS_AT + timedelta(hours=2)) is StartOutcome.ALREADY_LIVE
+
+
+def test_missed_theme_can_be_given_a_new_start_within_its_window(scene: Scene) -> None:
+    missed(scene)
+    later = STARTS_AT + timedelta(hours=5)
+    for wrong in (STARTS_AT, ENDS_AT):
+        signature = scene.sign("ann")
+        with scene.begin() as session, pytest.raises(StartOutsideWindow):
+            launch.move_start(session, key=KEY, starts_at=wrong, signature=signature, rules=scene.rules, now=scene.now)
+    signature = scene.sign("ann")
+    with scene.begin() as session:
+        launch.move_start(session, key=KEY, starts_at=later, signature=signature, rules=scene.rules, now=scene.now)
+    assert (scene.theme().state, scene.theme().starts_at) == (ThemeState.SCHEDULED, later)
+    assert schedule(scene, UUID(int=2))
+    assert start(scene, later - timedelta(seconds=1)) is StartOutcome.NOT_DUE
+    assert start(scene, later) is StartOutcome.STARTED
+
+
+def test_start_that_was_moved_does_not_outlive_a_recall(scene: Scene) -> None:
+    missed(scene)
+    signature = scene.sign("ann")
+    with scene.begin() as session:
+        later = STARTS_AT + timedelta(hours=5)
+        launch.move_start(session, key=KEY, starts_at=later, signature=signature, rules=scene.rules, now=scene.now)
+    scene.recall()
+    scene.submit()
+    assert scene.theme().starts_at == STARTS_AT
+
+
+# the timeline
+
+
+def test_timeline_tells_every_step_with_its_start_end_and_outcome(scene: Scene) -> None:
+    scheduled(scene)
+    start(scene)
+    with scene.begin() as session:
+        launch.end_themes_that_are_over(session, now=ENDS_AT)
+        told = [(step.name.split(" · 20")[0], step.outcome) for step in steps.timeline(session, scene.theme().id)]
+    assert told == [
+        ("draft", "in_review"),
+        ("in_review", "approved"),
+        ("round 1 · operations", "approved"),
+        ("round 1 · finance", "approved"),
+        ("approved", "scheduled"),
+        ("scheduled", "live"),
+        ("live", "ended"),
+        ("ended", None),
+    ]
+
+
+def test_timeline_of_a_return_ends_the_levels_of_its_round(scene: Scene) -> None:
+    scene.draft()
+    scene.submit()
+    scene.answer("bob")
+    scene.answer("carl", "return to drafter", "no")
+    with scene.begin() as session:
+        told = {step.name.split(" · 20")[0]: step.outcome for step in steps.timeline(session, scene.theme().id)}
+    assert told["round 1 · finance"] == "returned"
+    assert scene.tasks()["cyn"] is TaskState.CANCELLED
