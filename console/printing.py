@@ -1,16 +1,15 @@
-"""How verbs answer: tables for people, JSON for programs."""
+"""How verbs answer: columns for people, JSON for programs."""
 
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass
 from enum import Enum
 from typing import Annotated, Any
+from unicodedata import east_asian_width
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can say
@@ -18,12 +17,27 @@ def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can say
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    table = Table(*columns, title=title, title_justify="left")
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    # A table into a pipe keeps its width: names must not be cut where a program reads them.
-    console = Console(width=None if Console().is_terminal else 200)
-    console.print(table)
+    typer.echo(title)
+    print_columns([columns, *rows])
+
+
+def print_columns(rows: Sequence[Sequence[object]]) -> None:
+    """Rows under each other in columns, never cut: a path or an address is there to be copied."""
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        padded = (cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(padded).rstrip())
+
+
+def say(line: str) -> None:
+    """Progress for people: on standard error, so that standard output stays what was asked for."""
+    typer.echo(line, err=True)
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal: a Chinese character takes two."""
+    return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def _plain(value: object) -> object:

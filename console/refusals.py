@@ -3,11 +3,10 @@
 from approval.errors import ApprovalError
 from audience.errors import AudienceError
 from channels.errors import ChannelError
+from console.prefect_api import PrefectError
+from console.supervisor.errors import SupervisorError
 from models.database import DatabaseNotConfigured, DatabaseUnreachable
 from themes.errors import ThemeError
-from themes.lifecycle import MoveRefused
-from themes.problem import ThemeInvalid
-from themes.render import RenderFailed
 
 
 class FileUnreadable(Exception):
@@ -18,6 +17,14 @@ class FileUnreadable(Exception):
         super().__init__(f"{path} cannot be read: {reason}")
 
 
+class FileUnwritable(Exception):
+    """A file that was named cannot be written."""
+
+    def __init__(self, *, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path} cannot be written: {reason}")
+
+
 class FlowFailed(Exception):
     """A flow run did not come to its end."""
 
@@ -26,25 +33,26 @@ class FlowFailed(Exception):
         super().__init__(f"{name} ended {state}: {message} ({url})")
 
 
+class DemoFailed(Exception):
+    """The demo did not end as it must."""
+
+
 class OptionInvalid(Exception):
     """An option has a value that cannot be used."""
 
 
 REFUSALS: tuple[type[Exception], ...] = (
+    DemoFailed,
     ApprovalError,
     AudienceError,
     ChannelError,
     DatabaseNotConfigured,
     DatabaseUnreachable,
     FileUnreadable,
+    FileUnwritable,
     FlowFailed,
-    MoveRefused,
     OptionInvalid,
-    RenderFailed,
+    PrefectError,
+    SupervisorError,
     ThemeError,
-    ThemeInvalid,
 )
-
-
-def kind_of(error: Exception) -> str:
-    return type(error).__name__

@@ -55,7 +55,7 @@ class WeChatAccount(_Account):
 
 
 class Accounts(_Account):
-    """The whole configuration file; `keep_content: false` keeps who got a message and drops the message (for load)."""
+    """The whole configuration file; `keep_content: false` keeps who got a message, and drops the message (for load)."""
 
     aliyun: AliyunAccount = AliyunAccount()
     smtp: SmtpAccount = SmtpAccount()

@@ -41,7 +41,7 @@ class BadField(Exception):
 
 
 class FaultForm(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     channel: Literal["sms", "email", "push", "mini_program"]
     kind: Kind

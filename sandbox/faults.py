@@ -25,7 +25,7 @@ RECIPIENT_KINDS = frozenset({Kind.RECIPIENT_ERROR, Kind.NO_RECEIPT})
 
 def falls_in_share(key: str, share: float) -> bool:
     """Whether `key` is among the share that fails: the first 8 bytes of SHA-256(key), as a fraction, are below it."""
-    return int.from_bytes(sha256(key.encode()).digest()[:8]) < share * 2**64
+    return int.from_bytes(sha256(key.encode("utf-8", "replace")).digest()[:8]) < share * 2**64
 
 
 @dataclass(slots=True, kw_only=True)

@@ -58,7 +58,7 @@ class HttpProvider(Protocol):
 
 
 def json_reply(status: int, content: object, headers: Headers | None = None) -> Reply:
-    return Reply(status, _to_json(content).encode(), headers)
+    return Reply(status, _to_json(content).encode("utf-8", "replace"), headers)
 
 
 def refused_by(verdict: Verdict, provider: HttpProvider) -> Reply | None:
@@ -81,6 +81,6 @@ def json_object(body: bytes) -> dict[str, Any] | None:
     """The body as a JSON object, or None."""
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

@@ -6,14 +6,17 @@ from typing import Any
 
 
 def decoded(mail: bytes) -> dict[str, Any]:
-    """Subject, text and HTML part, and every header in its order."""
-    message = message_from_bytes(mail, policy=policy.default)
-    return {
-        "subject": message.get("subject"),
-        "text": _part(message, "plain"),
-        "html": _part(message, "html"),
-        "headers": [[name, str(value)] for name, value in message.items()],
-    }
+    """Subject, text and HTML part, and every header in its order; `raw` alone for what is no mail."""
+    try:
+        message = message_from_bytes(mail, policy=policy.default)
+        return {
+            "subject": message.get("subject"),
+            "text": _part(message, "plain"),
+            "html": _part(message, "html"),
+            "headers": [[name, str(value)] for name, value in message.items()],
+        }
+    except Exception:  # noqa: BLE001 - the parser lets many kinds of errors out, and the log must be readable
+        return {"raw": mail.decode("utf-8", "replace")}
 
 
 def _part(message: EmailMessage, kind: str) -> str | None:

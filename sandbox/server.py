@@ -1,6 +1,7 @@
 """The HTTP and SMTP listeners, and the way of a request from the socket to its provider and back."""
 
 import asyncio
+import errno
 import socket
 import struct
 from collections.abc import Mapping
@@ -34,11 +35,12 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class PortUnavailable(Exception):
     """A listener could not be opened."""
 
-    def __init__(self, *, host: str, port: int, option: str, reason: str) -> None:
-        super().__init__(
-            f"cannot listen on {host} port {port}: {reason}; end what holds it, or pass {option} with another port"
-            " (0 takes a free one)"
-        )
+    def __init__(self, *, host: str, port: int, option: str, error: OSError) -> None:
+        if error.errno == errno.EADDRINUSE:
+            remedy = f"it is in use; end what holds it, or pass {option} with another port (0 takes a free one)"
+        else:
+            remedy = f"{error.strerror or error}; pass another --host or {option}"
+        super().__init__(f"cannot listen on {host} port {port}: {remedy}")
 
 
 class Sandbox:
@@ -132,12 +134,12 @@ class Listeners:
         self._sandbox = sandbox
 
     @property
-    def http_port(self) -> int:
-        return _port_of(self._http)
+    def http(self) -> tuple[str, int]:
+        return _address_of(self._http)
 
     @property
-    def smtp_port(self) -> int:
-        return _port_of(self._smtp)
+    def smtp(self) -> tuple[str, int]:
+        return _address_of(self._smtp)
 
     async def close(self) -> None:
         """Take no more calls, let those under way end within a second, and hang up."""
@@ -170,9 +172,8 @@ async def listen(sandbox: Sandbox, *, host: str, http_port: int, smtp_port: int)
 async def _open(factory: Any, host: str, port: int, option: str) -> asyncio.Server:  # noqa: ANN401 - a protocol factory
     try:
         return await asyncio.get_running_loop().create_server(factory, host, port, backlog=_BACKLOG)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise PortUnavailable(host=host, port=port, option=option, reason=reason) from error
+    except OSError as error:
+        raise PortUnavailable(host=host, port=port, option=option, error=error) from error
 
 
 def _make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> BaseRequest:  # noqa: ANN401 - aiohttp's own parts, handed through
@@ -180,6 +181,6 @@ def _make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: 
     return BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_MAX_BODY)
 
 
-def _port_of(server: asyncio.Server) -> int:
-    port: int = server.sockets[0].getsockname()[1]
-    return port
+def _address_of(server: asyncio.Server) -> tuple[str, int]:
+    host, port = server.sockets[0].getsockname()[:2]
+    return host, port

@@ -12,10 +12,11 @@ from channels.service.provider import apply_account
 from console.commands.people import configured_cipher
 from console.printing import JsonOption, print_json, print_table
 from console.reading import read_text
+from console.verbs import verb_group
 from models.database import Database
 from models.queries import provider_accounts
 
-app = typer.Typer(help="Provider accounts.", no_args_is_help=True)
+app = verb_group("Provider accounts.")
 
 KeyArgument = Annotated[str, typer.Argument(help="The account's key.")]
 

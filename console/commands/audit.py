@@ -12,9 +12,10 @@ from approval.service import record
 from console.printing import JsonOption, print_json
 from console.reading import read_text
 from console.refusals import OptionInvalid
+from console.verbs import verb_group
 from models.database import Database
 
-app = typer.Typer(help="The audit record.", no_args_is_help=True)
+app = verb_group("The audit record.")
 
 BROKEN = 1
 

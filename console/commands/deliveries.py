@@ -19,11 +19,12 @@ from console.commands.people import operator
 from console.flow_runs import run_flow
 from console.printing import JsonOption, print_json, print_table
 from console.reading import read_instant
+from console.verbs import verb_group
 from models.database import Database
 from models.queries.delivery_rows import RowFilter
 from themes.service.finding import require_theme
 
-app = typer.Typer(help="Deliveries, their attempts, and retries.", no_args_is_help=True)
+app = verb_group("Deliveries, their attempts, and retries.")
 
 ThemeOption = Annotated[str | None, typer.Option(help="Only this theme.")]
 ChannelOption = Annotated[Channel | None, typer.Option(help="Only this channel.")]

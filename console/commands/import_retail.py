@@ -7,25 +7,25 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from audience import service
-from audience.errors import AudienceError, NoRetailFile
+from audience.errors import NoRetailFile
 from audience.import_report import ImportReport
 from audience.retail import RetailImport, read_retail
 from audience.retail_row import COLUMNS, RejectedRow
-from models.database import Database, DatabaseNotConfigured, DatabaseUnreachable
+from console.printing import JsonOption
+from console.refusals import FileUnreadable, FileUnwritable
+from console.verbs import verb_group
+from models.database import Database
 
-app = typer.Typer(help="Bring in customers, products and orders.", no_args_is_help=True)
-
-USAGE_ERROR = 2
+app = verb_group("Bring in customers, products and orders.")
 
 ProductLineOption = Annotated[str, typer.Option("--product-line", help="Key of the product line; made if missing.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @app.command("retail")
@@ -47,14 +47,11 @@ def import_retail(
     """Load a retail file: good rows are kept, bad ones written out. Loading it again changes nothing."""
     instant = as_of.replace(tzinfo=as_of.tzinfo or UTC) if as_of else datetime.now(UTC)
     rejects = rejected or file.with_suffix(".rejected.csv")
-    try:
-        retail = _read(file)
-        with _Rejects(rejects, retail.rejected), Database.from_settings().begin() as session:
-            report = service.import_retail(
-                session, retail, product_line=product_line, currency=_currency(currency), as_of=instant
-            )
-    except (AudienceError, DatabaseNotConfigured, DatabaseUnreachable, OSError) as error:
-        _refuse(error)
+    retail = _read(file)
+    with _Rejects(rejects, retail.rejected), Database.from_settings().begin() as session:
+        report = service.import_retail(
+            session, retail, product_line=product_line, currency=_currency(currency), as_of=instant
+        )
     _show(report, rejects if retail.rejected else None, as_json=as_json)
 
 
@@ -67,11 +64,8 @@ def generate(
     as_json: JsonOption = False,
 ) -> None:
     """Multiply the imported customers: same shares of countries, channels, consents and orders, reserved addresses."""
-    try:
-        with Database.from_settings().begin() as session:
-            made = service.multiply_customers(session, product_line=product_line, target=customers, seed=seed)
-    except (AudienceError, DatabaseNotConfigured, DatabaseUnreachable) as error:
-        _refuse(error)
+    with Database.from_settings().begin() as session:
+        made = service.multiply_customers(session, product_line=product_line, target=customers, seed=seed)
     if as_json:
         typer.echo(json.dumps({"product_line": product_line, "generated": made, "target": customers}))
     else:
@@ -88,6 +82,12 @@ class _Rejects:
     def __enter__(self) -> None:
         if not self._rows:
             return
+        try:
+            self._write()
+        except OSError as error:
+            raise FileUnwritable(path=str(self._path), reason=error.strerror or str(error)) from error
+
+    def _write(self) -> None:
         with self._aside.open("w", encoding="utf-8", newline="") as target:
             writer = csv.writer(target)
             writer.writerow(("line", "reason", *COLUMNS))
@@ -104,6 +104,8 @@ def _read(file: Path) -> RetailImport:
     try:
         with file.open(encoding="utf-8-sig", newline="") as source:
             return read_retail(source)
+    except OSError as error:
+        raise FileUnreadable(path=str(file), reason=error.strerror or str(error)) from error
     except UnicodeDecodeError as error:
         raise NoRetailFile(reason=f"{file} is not UTF-8 text (byte {error.start}); save it as CSV in UTF-8") from error
 
@@ -112,12 +114,6 @@ def _currency(text: str) -> str:
     if len(text) != 3 or not (text.isascii() and text.isalpha() and text.isupper()):  # noqa: PLR2004 - ISO 4217
         raise typer.BadParameter(f"{text!r} is no ISO 4217 code such as GBP", param_hint="--currency")
     return text
-
-
-def _refuse(error: Exception) -> NoReturn:
-    text = f"cannot use {error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
-    typer.echo(f"error: {text}", err=True)
-    raise typer.Exit(USAGE_ERROR)
 
 
 def _show(report: ImportReport, rejects: Path | None, *, as_json: bool) -> None:

@@ -12,11 +12,12 @@ from approval.service import people as service
 from approval.service import questions
 from console.commands.theme import print_waiting
 from console.printing import JsonOption, print_json, print_table
+from console.verbs import verb_group
 from models.database import Database
 from models.queries import people
 from settings import get_settings
 
-app = typer.Typer(help="People, their roles and their authenticators.", no_args_is_help=True)
+app = verb_group("People, their roles and their authenticators.")
 
 LoginArgument = Annotated[str, typer.Argument(help="The person's login.")]
 

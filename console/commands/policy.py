@@ -10,10 +10,11 @@ from approval.service import policies
 from console.commands.people import operator
 from console.printing import JsonOption, print_json, print_table
 from console.reading import read_text
+from console.verbs import verb_group
 from models.database import Database
 from models.queries import approvals
 
-app = typer.Typer(help="Approval policies.", no_args_is_help=True)
+app = verb_group("Approval policies.")
 
 
 @app.command("apply")

@@ -13,6 +13,7 @@ from console.flow_runs import run_flow
 from console.printing import JsonOption, print_json, print_table
 from console.reading import read_instant, read_theme_files
 from console.refusals import OptionInvalid
+from console.verbs import verb_group
 from models.database import Database, DatabaseNotConfigured, DatabaseUnreachable
 from models.queries import approvals, steps, themes
 from models.theme import Revision, Theme
@@ -27,7 +28,7 @@ from themes.service.preflight import preflight, sample_recipient
 from themes.service.saving import vocabulary
 from themes.theme import Theme as ThemeValue
 
-app = typer.Typer(help="Draft themes, submit them, look at them, move them.", no_args_is_help=True)
+app = verb_group("Draft themes, submit them, look at them, move them.")
 
 FileArgument = Annotated[Path, typer.Argument(help="The theme file; templates that it names lie beside it.")]
 KeyArgument = Annotated[str, typer.Argument(help="The theme's key.")]

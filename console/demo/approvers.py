@@ -6,12 +6,13 @@ from typing import Any
 
 from console.demo.cast import Authenticator
 from console.prefect_api import PrefectApi
+from console.refusals import DemoFailed
 
 _LOOK_SECONDS = 0.1
 PATIENCE_SECONDS = 60.0
 
 
-class NothingCame(Exception):
+class NothingCame(DemoFailed):
     """What the demo waited for did not come."""
 
     def __init__(self, *, what: str, seconds: float) -> None:

@@ -26,6 +26,7 @@ from console.demo.theme_file import EXAMPLE, theme_starting
 from console.flow_runs import run_flow
 from console.prefect_api import PrefectApi
 from console.printing import print_table
+from console.refusals import DemoFailed
 from models.database import Database
 from models.queries import approvals, themes
 from themes.lifecycle import ThemeState
@@ -36,9 +37,10 @@ POLICY = Path("examples/demo-policy.yaml")
 RETAIL = Path("data/online_retail_2010_12.csv")
 LEAD = timedelta(seconds=25)  # from the last draft to the launch
 SETTLED_WITHIN = 120.0
+NEXT_WAITS = "next questions wait"
 
 
-class Mismatch(Exception):
+class Mismatch(DemoFailed):
     """What we counted is not what the providers counted, or something else did not end as it must."""
 
 
@@ -62,6 +64,20 @@ class Stage:
         with self.database.begin() as session:
             theme_id = require_theme(session, THEME).id
             return list(distribution.progress(session, theme_id=theme_id, now=datetime.now(UTC)))
+
+
+def tell(stage: Stage) -> None:
+    """The whole story; it ends with every count checked, or with Mismatch."""
+    begun = time.monotonic()
+    prepare(stage)
+    make_trouble(stage)
+    review(stage)
+    launch(stage)
+    retry(stage)
+    check(stage)
+    tell_times(stage)
+    tell_runs(stage)
+    say(f"the story took {time.monotonic() - begun:.0f} s")
 
 
 def prepare(stage: Stage) -> None:
@@ -100,7 +116,9 @@ def submit(stage: Stage) -> None:
     say(f"ann submits: {run['message']}")
 
 
-def decide(stage: Stage, login: str, decision: str, comment: str, until: Callable[[], Any], effect: str) -> None:
+def decide(
+    stage: Stage, login: str, decision: str, *, until: Callable[[], Any], effect: str, comment: str = ""
+) -> None:
     """Answer a question and time how long its effect takes to be there."""
     run = answer(stage.api, THEME, login, stage.people[login], decision=decision, comment=comment)
     begun = time.monotonic()
@@ -116,13 +134,13 @@ def review(stage: Stage) -> None:
     draft(stage, budget="25000.00")
     submit(stage)
     comment = "The budget is above what was agreed: 20000, please."
-    decide(stage, "bob", "return to drafter", comment, _is(stage, ThemeState.DRAFT), "theme is draft again")
+    draft_again, effect = _is(stage, ThemeState.DRAFT), "theme is draft again"
+    decide(stage, "bob", "return to drafter", until=draft_again, effect=effect, comment=comment)
     draft(stage)
     submit(stage)
-    decide(stage, "bob", "approve", "", _all_wait(stage, "carl", "cyn", "cora"), "next questions wait")
-    decide(stage, "carl", "approve", "", _has_decided(stage, "carl"), "decision on record")
-    scheduled = "launch is scheduled"
-    decide(stage, "cyn", "approve", "", lambda: _launch(stage) is not None, scheduled)
+    decide(stage, "bob", "approve", until=_all_wait(stage, "carl", "cyn", "cora"), effect=NEXT_WAITS)
+    decide(stage, "carl", "approve", until=_has_decided(stage, "carl"), effect="decision on record")
+    decide(stage, "cyn", "approve", until=lambda: _launch(stage) is not None, effect="launch is scheduled")
     stage.runs["launch"] = stage.api.run_url(str(_launch(stage)))
 
 
@@ -233,12 +251,11 @@ def _count_row(one: ChannelProgress) -> list[object]:
     ]
 
 
-def tell_times(stage: Stage) -> float:
-    """Seconds from an answer to its effect: each, and the median, which is returned."""
+def tell_times(stage: Stage) -> None:
+    """Seconds from an answer to its effect: each, and the median."""
     median = statistics.median(seconds for _, seconds in stage.effects)
     print_rows("From an answer to its effect", ["answer", "seconds"], [(a, f"{s:.1f}") for a, s in stage.effects])
     say(f"median {median:.1f} s")
-    return median
 
 
 def tell_runs(stage: Stage) -> None:

@@ -222,6 +222,14 @@ def test_down_resets_the_connection_of_that_channel_only(sandbox: Running, chann
     assert call(sandbox, channel).status_code == 200
 
 
+def test_down_is_a_reset_before_the_body_is_read(sandbox: Running) -> None:
+    fault(sandbox, "push", "down")
+    with socket.create_connection(("127.0.0.1", sandbox.http_port), timeout=TIMEOUT) as connection:
+        connection.sendall(b"POST /v3/push HTTP/1.1\r\nHost: sandbox\r\nContent-Length: 100\r\n\r\n")
+        with pytest.raises(ConnectionResetError):
+            connection.recv(100)
+
+
 def test_down_greets_with_421_and_ends_open_connections_at_the_next_mail(sandbox: Running) -> None:
     with smtp(sandbox) as client:
         client.send_message(mail_to("a@example.com"))

@@ -1,4 +1,7 @@
-"""A sender in a process of its own, to be killed: `python -m tests.integration.delivery_process DATABASE DISTRIBUTION SANDBOX`."""
+"""A sender in a process of its own, to be killed. It says when it is ready, and begins when told to.
+
+`python -m tests.integration.delivery_process DATABASE DISTRIBUTION SANDBOX`
+"""
 
 import asyncio
 import sys
@@ -52,7 +55,6 @@ async def send(database: Database, distribution_id: int, sandbox: str) -> None:
     )
     size = min(provider.capabilities.batch_size, PUSH_BATCH)
     provider.capabilities = replace(provider.capabilities, batch_size=size)
-    print("ready", flush=True)  # noqa: T201 - the killer waits for it
     while True:
         sender = Sender(
             ledger=Ledger(database=database, distribution_id=distribution_id, owner=uuid4(), lease=LEASE),
@@ -62,7 +64,7 @@ async def send(database: Database, distribution_id: int, sandbox: str) -> None:
             lease=LEASE,
             batch=500,
             concurrency=16,
-            rate_per_second=25 if size > 1 else 800,
+            rate_per_second=12 if size > 1 else 500,
         )
         report = await sender.run()
         if report.next_due_at is None:
@@ -73,4 +75,6 @@ async def send(database: Database, distribution_id: int, sandbox: str) -> None:
 
 
 if __name__ == "__main__":
+    print("ready", flush=True)  # noqa: T201 - who kills it waits for this
+    sys.stdin.readline()
     asyncio.run(send(Database(url=sys.argv[1]), int(sys.argv[2]), sys.argv[3]))

@@ -39,41 +39,48 @@ def _only_moves_of_the_table(database: Database) -> None:
 
 
 class Senders:
-    """Sender processes of one distribution; the oldest is killed and another takes its place."""
+    """Sender processes of one distribution, ready before they are needed; the oldest is killed, another takes over."""
 
-    def __init__(self, world: World, url: str, sandbox: str) -> None:
-        self._command = [sys.executable, "-m", "tests.integration.delivery_process"]
-        self._command += [url, str(world.distribution_id), sandbox]
-        self._processes: list[subprocess.Popen[bytes]] = []
+    def __init__(self, world: World, url: str, sandbox: str, *, count: int) -> None:
+        command = [sys.executable, "-m", "tests.integration.delivery_process", url, str(world.distribution_id), sandbox]
+        self._ready = [
+            subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(count)
+        ]
+        self._at_work: list[subprocess.Popen[bytes]] = []
+        for process in self._ready:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
 
     def start(self) -> None:
-        process = subprocess.Popen(self._command, cwd=ROOT, stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        self._processes.append(process)
+        process = self._ready.pop()
+        self._at_work.append(process)
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
 
     def kill_oldest(self) -> bool:
         """False when it had ended by itself."""
-        process = self._processes.pop(0)
+        process = self._at_work.pop(0)
         ended = process.poll() is not None
-        self._end(process)
+        _end(process)
         return not ended
 
     def wait(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        for process in self._processes:
+        for process in self._at_work:
             assert process.wait(timeout=max(1.0, deadline - time.monotonic())) == 0
 
     def kill_all(self) -> None:
-        while self._processes:
-            self._end(self._processes.pop())
+        for process in self._at_work + self._ready:
+            _end(process)
 
-    @staticmethod
-    def _end(process: subprocess.Popen[bytes]) -> None:
-        process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
 
 
 @contextmanager
@@ -99,13 +106,13 @@ def killed_again_and_again(world: World, url: str, sandbox: str, seed: int) -> i
     """Plan, send, kill at random moments, send to the end; returns how many senders were killed at work."""
     chance = random.Random(seed)  # noqa: S311 - moments, not secrets
     assert world.plan().planned == CUSTOMERS
-    senders = Senders(world, url, sandbox)
+    senders = Senders(world, url, sandbox, count=SENDERS + KILLS)
     killed = 0
     try:
         for _ in range(SENDERS):
             senders.start()
         for _ in range(KILLS):
-            time.sleep(chance.uniform(0.05, 0.6))
+            time.sleep(chance.uniform(0.1, 0.7))
             killed += senders.kill_oldest()
             senders.start()
         senders.wait(60)

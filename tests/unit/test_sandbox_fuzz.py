@@ -1,8 +1,10 @@
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -188,20 +190,54 @@ COMMANDS = st.sampled_from(
 )
 
 
+def talk(data: bytes, sizes: list[int], **account: int) -> tuple[list[bytes], list[bytes]]:
+    """Feed the bytes in pieces of these sizes, over and over; the reply codes, and the mails on record."""
+    bench = Bench()
+    log = bench.ledger.logs["email"]
+    connection = SmtpServer(account=SmtpAccount(**account), log=log, faults=bench.faults)()
+    wire: Any = Wire()
+    connection.connection_made(wire)
+    pieces = itertools.cycle(sizes)
+    while data:
+        size = next(pieces)
+        connection.data_received(data[:size])
+        data = data[size:]
+    codes = [line[:3] for line in wire.written.split(b"\r\n") if line[3:4] == b" "]
+    return codes, [record.message.content for record in log.records if isinstance(record.message.content, bytes)]
+
+
+ENVELOPE = b"MAIL FROM:<s@s.example>\r\nRCPT TO:<a@example.com>\r\nDATA\r\n"
+
+
 @given(st.lists(COMMANDS | st.binary(max_size=20), max_size=30), st.lists(st.integers(1, 40), min_size=1))
 @settings(deadline=None)
-def test_smtp_answers_the_same_however_the_bytes_are_cut(commands: list[bytes], cuts: list[int]) -> None:
-    data, answers = b"".join(commands), []
-    for sizes in ([len(data) or 1], cuts):
-        bench = Bench()
-        connection = SmtpServer(account=SmtpAccount(), log=bench.ledger.logs["email"], faults=bench.faults)()
-        wire: Any = Wire()
-        connection.connection_made(wire)
-        rest, turn = data, 0
-        while rest:
-            size = sizes[turn % len(sizes)]
-            connection.data_received(rest[:size])
-            rest, turn = rest[size:], turn + 1
-        codes = [line[:3] for line in wire.written.split(b"\r\n") if line[3:4] == b" "]
-        answers.append((codes, bench.ledger.logs["email"].summary()))
-    assert answers[0] == answers[1]
+def test_smtp_does_the_same_however_the_bytes_are_cut(commands: list[bytes], cuts: list[int]) -> None:
+    for start in (b"", ENVELOPE):
+        data = start + b"".join(commands)
+        assert talk(data, [len(data) or 1]) == talk(data, cuts)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 1000])
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (b".\r\n", b""),
+        (b"Hi\r\n.\r\n", b"Hi\r\n"),
+        # A dot at the start of a line is doubled on the wire.
+        (b"..x\r\n..\r\n...y\r\n.\r\n", b".x\r\n.\r\n..y\r\n"),
+        # Only CR LF . CR LF is the end.
+        (b"a\n.\nb\r\n.\r\n", b"a\n.\nb\r\n"),
+    ],
+)
+def test_a_mail_is_kept_as_it_was_meant(sent: bytes, kept: bytes, size: int) -> None:
+    codes, mails = talk(ENVELOPE + sent + b"NOOP\r\n", [size])
+    assert codes == [b"220", b"250", b"250", b"354", b"250", b"250"]
+    assert mails == [kept]
+
+
+@pytest.mark.parametrize("size", [1, 3, 5, 6, 100])
+def test_the_end_of_a_mail_over_the_limit_is_found_however_it_is_cut(size: int) -> None:
+    mail = b"line\r\n" * 400 + b".\r\n"
+    codes, mails = talk(ENVELOPE + mail + b"NOOP\r\n", [size], max_message_bytes=1024)
+    assert codes == [b"220", b"250", b"250", b"354", b"552", b"250"]
+    assert mails == []
