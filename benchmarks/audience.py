@@ -98,4 +98,5 @@ def live_theme(database: db.Database, *, channel: Channel, customers: int) -> tu
         distribution_id = distribution.id
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM (ANALYZE) customers, addresses, consents"))
+        connection.execute(text("CHECKPOINT"))
     return distribution_id, audience

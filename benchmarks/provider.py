@@ -6,14 +6,14 @@ from typing import Any
 from channels.message import Content, MiniProgramContent, Provider, PushContent
 from channels.registry import build_provider
 from channels.states import Channel
-from channels.transport import HttpTransport
+from channels.transport import Transport
 
 _PROVIDERS = {Channel.PUSH: "jpush", Channel.MINI_PROGRAM: "wechat"}
 _SETTINGS = {Channel.PUSH: {"app_key": "benchmark"}, Channel.MINI_PROGRAM: {"app_id": "benchmark"}}
 _SECRETS = {Channel.PUSH: {"master_secret": "benchmark"}, Channel.MINI_PROGRAM: {"app_secret": "benchmark"}}
 
 
-def provider_for(channel: Channel, sink: str, transport: HttpTransport) -> Provider:
+def provider_for(channel: Channel, sink: str, transport: Transport) -> Provider:
     return build_provider(
         account="benchmark",
         channel=channel,

@@ -1,7 +1,7 @@
 """The other way: one Prefect task run a recipient, each sending by the same provider client to the same sink.
 
-`python -m benchmarks.task_per_recipient SINK COUNT` prints task runs a second. Prefect's server is its own ephemeral one
-with a fresh database; its start is not counted, and neither are flow logs and stored results, which are off.
+`python -m benchmarks.task_per_recipient SINK COUNT` prints task runs a second. The server is an ephemeral one
+with a database of its own; its start is not counted, and neither are flow logs and stored results, which are off.
 """
 
 import asyncio
@@ -42,11 +42,11 @@ def _run(sink: str, count: int) -> float:
     from benchmarks.provider import content_for, provider_for  # noqa: PLC0415 - the same
     from channels.message import Message  # noqa: PLC0415 - the same
     from channels.states import Channel  # noqa: PLC0415 - the same
-    from channels.transport import HttpTransport  # noqa: PLC0415 - the same
+    from channels.wire import WireTransport  # noqa: PLC0415 - the same
 
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, daemon=True).start()
-    transport = HttpTransport()
+    transport = WireTransport()
     provider = provider_for(Channel.MINI_PROGRAM, sink, transport)
 
     @task

@@ -1,4 +1,4 @@
-"""The file in which ops describe provider accounts: settings in clear, secrets by the name of an environment variable."""
+"""The file in which ops describe provider accounts; a secret is the name of an environment variable."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta

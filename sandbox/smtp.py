@@ -235,7 +235,8 @@ class SmtpConnection(asyncio.Protocol):
 
     def _drop_excess(self) -> None:
         """A mail over the limit is read to its end, as SMTP wants, but not kept."""
-        if len(self._buffer) > self._server.account.max_message_bytes:
+        # The last two bytes may belong to the end of the mail.
+        if len(self._buffer) - 2 > self._server.account.max_message_bytes:
             self._is_too_big = True
             del self._buffer[: self._scanned - 1]
             self._scanned = 1
@@ -247,8 +248,8 @@ class SmtpConnection(asyncio.Protocol):
         self._messages += 1
         if is_too_big:
             log.refuse(len(recipients))
-            raise_to = f"552 5.3.4 Message size exceeds the limit of {self._server.account.max_message_bytes}"
-            self._replies.append(raise_to)
+            reply = f"552 5.3.4 Message size exceeds the limit of {self._server.account.max_message_bytes}"
+            self._replies.append(reply)
             return
         verdict = self._server.faults.judge("email", "message", call, recipients)
         if verdict.fault is not None and not verdict.is_(Kind.CUT_AFTER_ACCEPT):

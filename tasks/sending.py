@@ -63,14 +63,21 @@ async def _send(
     transport = HttpTransport(connections=limits.concurrency or settings.sender_concurrency)
     provider = provider_of(account, cipher=cipher(), transport=transport)
     total: Counter[Any] = Counter()
+    backoff = _backoff(settings, limits)
     try:
         while True:
-            ledger = Ledger(database=database(), distribution_id=distribution_id, owner=uuid4(), lease=settings.lease)
+            ledger = Ledger(
+                database=database(),
+                distribution_id=distribution_id,
+                owner=uuid4(),
+                lease=settings.lease,
+                retry_budget=backoff.budget,
+            )
             sender = Sender(
                 ledger=ledger,
                 provider=provider,
                 render=render,
-                backoff=_backoff(settings, limits),
+                backoff=backoff,
                 lease=settings.lease,
                 batch=settings.sender_batch,
                 concurrency=limits.concurrency or settings.sender_concurrency,

@@ -24,11 +24,21 @@ class Transactions(Protocol):
 class Ledger:
     """The rows of one distribution, as one sender (`owner`) sees them."""
 
-    def __init__(self, *, database: Transactions, distribution_id: int, owner: UUID, lease: timedelta) -> None:
+    def __init__(
+        self,
+        *,
+        database: Transactions,
+        distribution_id: int,
+        owner: UUID,
+        lease: timedelta,
+        retry_budget: timedelta | None = None,
+    ) -> None:
+        """Without a `retry_budget` no delivery is given up before its next try says so."""
         self._database = database
         self._distribution_id = distribution_id
         self._owner = owner
         self._lease = lease
+        self._retry_budget = retry_budget
 
     def gate(self, now: datetime) -> Gate:
         with self._database.begin() as session:
@@ -74,6 +84,10 @@ class Ledger:
     def reap(self, now: datetime) -> None:
         with self._database.begin() as session:
             deliveries.reap_expired_leases(session, now=now)
+            if self._retry_budget is not None:
+                deliveries.give_up_after_budget(
+                    session, distribution_id=self._distribution_id, budget=self._retry_budget, now=now
+                )
 
     def expire(self, gate: Gate, now: datetime) -> None:
         with self._database.begin() as session:

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from channels.engine import KEY_VALIDITY
-from channels.states import DeliveryState, ErrorClass
+from channels.states import TRANSIENT_CLASSES, DeliveryState, ErrorClass
 from models.queries.arrays import plain_array, text_array
 
 # Batches are small beside the table, but right after planning the statistics do not know the table yet: no batch may
@@ -161,6 +161,17 @@ _REAP = text(f"""{_BY_KEY}
     UPDATE deliveries dl SET {_BACK.format(in_doubt="call_began_at IS NOT NULL")}
     FROM run_out WHERE dl.id = run_out.id
     RETURNING dl.state
+""")
+
+# Tried at least once and out of time, even where the account backs off and would not let it be tried again.
+_GIVE_UP = text("""
+    WITH late AS (
+        SELECT id FROM deliveries
+        WHERE distribution_id = :distribution_id AND state = 'retrying' AND first_tried_at <= :tried_before
+          AND error_class = ANY(CAST(:classes AS text[]))
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE deliveries dl SET state = 'failed', changed_at = :now FROM late WHERE dl.id = late.id RETURNING dl.id
 """)
 
 _SUPPRESS = text("""
@@ -314,6 +325,12 @@ def reap_expired_leases(session: Session, *, now: datetime) -> Reaped:
     states = session.scalars(_REAP, {"now": now}).all()
     in_doubt = sum(state == DeliveryState.UNKNOWN for state in states)
     return Reaped(len(states) - in_doubt, in_doubt)
+
+
+def give_up_after_budget(session: Session, *, distribution_id: int, budget: timedelta, now: datetime) -> int:
+    """Fail what has been tried in vain for longer than its budget; returns how many."""
+    parameters = {"tried_before": now - budget, "classes": plain_array(sorted(TRANSIENT_CLASSES)), "now": now}
+    return len(session.scalars(_GIVE_UP, {"distribution_id": distribution_id, **parameters}).all())
 
 
 def suppress(session: Session, *, distribution_id: int, reasons: dict[str, str], now: datetime) -> None:
