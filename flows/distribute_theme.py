@@ -7,7 +7,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from settings import get_settings
-from tasks.distribution import open_distributions, plan_channel, progress, settle_finished
+from tasks.distribution import Planned, open_distributions, plan_channel, progress, settle_finished
 from tasks.own_run import own_run_id
 from tasks.progress import ProgressBoard, publish_counts
 from tasks.sender_runs import any_sender_alive, ensure_sender
@@ -26,16 +26,23 @@ def distribute_theme(theme_id: int, revision_id: int) -> State:
     if started not in LIVE:
         return Completed(name=started.value.title().replace(" ", ""), message=f"nothing is sent: {started}")
     distributions = [plan_channel(distribution, own_run_id()) for distribution in open_distributions(theme_id)]
-    key = theme_key_of(theme_id)
     for planned in distributions:
         get_run_logger().info("%s: %s planned, left out %s", planned.channel, planned.rows, planned.left_out)
-        ensure_sender(planned.distribution_id, planned.channel.value, key)
-    _show_until_senders_rest(theme_id, [planned.distribution_id for planned in distributions])
+    _send(theme_id, distributions)
     settle_finished(theme_id)
     counts = progress(theme_id)
     publish_counts(theme_id, counts)
     publish_timeline(theme_id)
     return Completed(message=", ".join(f"{one.channel}: {one.settled} of {one.planned} settled" for one in counts))
+
+
+def _send(theme_id: int, distributions: list[Planned]) -> None:
+    key = theme_key_of(theme_id)
+    # Twice, for a sender that a pause was just ending may have stood in the way of the one that a resume wants.
+    for _ in range(2):
+        for planned in distributions:
+            ensure_sender(planned.distribution_id, planned.channel.value, key)
+        _show_until_senders_rest(theme_id, [planned.distribution_id for planned in distributions])
 
 
 def _show_until_senders_rest(theme_id: int, distributions: list[int]) -> None:
