@@ -30,6 +30,7 @@ MOVES: Mapping[tuple[DeliveryState, DeliveryState], str] = MappingProxyType(
         (_S.UNKNOWN, _S.DELIVERED): "receipt",
         (_S.UNKNOWN, _S.FAILED): "answer came late",
         (_S.UNKNOWN, _S.RETRYING): "answer came late, or sent again by a person",
+        (_S.RETRYING, _S.FAILED): "budget used up while the account backs off",
         (_S.FAILED, _S.RETRYING): "retried by a person",
         (_S.PLANNED, _S.SUPPRESSED): "suppressed or consent withdrawn",
         (_S.RETRYING, _S.SUPPRESSED): "suppressed or consent withdrawn",
@@ -157,7 +158,8 @@ def after(
         code=outcome.code,
         suppress_because=outcome.error.value if rule.suppress else None,
         opted_out=rule.opted_out,
-        stop_because=because if rule.stops_distribution else None,
+        # What is wrong with one person's message alone is no reason to keep it from all others.
+        stop_because=because if rule.stops_distribution and not outcome.about_recipient else None,
         pause_because=because if rule.pauses_account else None,
     )
 
@@ -172,6 +174,8 @@ def _wait(outcome: Outcome, tries: int, backoff: Backoff, jitter: float) -> time
 def refused_as_a_whole(outcomes: Sequence[Outcome]) -> Outcome | None:
     """The outcome that stands for the call, when it turned away every message of it for a trouble of the account."""
     first = outcomes[0]
+    if any(outcome.about_recipient for outcome in outcomes):
+        return None  # a recipient's own limit or a greylisting says nothing about the account
     if first.error not in _ACCOUNT_TROUBLES or any(outcome.error is not first.error for outcome in outcomes):
         return None
     return first

@@ -30,6 +30,7 @@ def approval_gate() -> State:
         return _over(asked)
     answer = read_answer(run_id, asked.task_id, asked.attempt)
     if answer is None:
+        _report_bypass(asked)
         return _put_again(asked, "no answer that fits the form has come; please answer again")
     outcome = decide(asked, answer, run_id)
     if not isinstance(outcome, Decided):
@@ -58,6 +59,16 @@ def _suspend(form: GateForm) -> None:
     """Suspend this run until the form is answered; the answer starts it from the top."""
     answer_form = answer_form_with(form.brief)
     suspend_flow_run(wait_for_input=answer_form, key=pause_key(form.task_id, form.attempt), timeout=None)
+
+
+def _report_bypass(asked: AskedHere) -> None:
+    """Through the form no run goes on without its answer: somebody or something else moved it."""
+    text = (
+        f"the question to {asked.login} about theme {asked.theme_key!r}: its run went on without an answer that fits "
+        "the form; nothing was decided by it"
+    )
+    key = f"gate:{asked.task_id}:{asked.attempt}"
+    alert(key=key, subject="a gate was bypassed or lost", text=text, theme_key=asked.theme_key)
 
 
 def _over(asked: AskedHere) -> State:

@@ -188,6 +188,37 @@ def test_retry_of_an_unknown_theme_is_refused(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
+    ("tried_ago", "state"),
+    [
+        (timedelta(hours=7), "failed"),  # out of its budget of six hours
+        (timedelta(hours=5), "retrying"),  # not yet
+    ],
+)
+def test_what_is_out_of_budget_fails_even_while_its_account_backs_off(
+    database: Database, tried_ago: timedelta, state: str
+) -> None:
+    world = make_world(database, customers=1)
+    world.plan()
+    world.change(
+        "UPDATE deliveries SET state = 'sending' WHERE distribution_id = :distribution_id",
+    )
+    world.change(
+        "UPDATE deliveries SET state = 'retrying', error_class = 'down', tries = 1, first_tried_at = :at "
+        "WHERE distribution_id = :distribution_id",
+        at=now() - tried_ago,
+    )
+    ledger = service.Ledger(
+        database=database,
+        distribution_id=world.distribution_id,
+        owner=uuid4(),
+        lease=timedelta(minutes=1),
+        retry_budget=timedelta(hours=6),
+    )
+    ledger.reap(now())
+    assert world.states() == {state: 1}
+
+
+@pytest.mark.parametrize(
     ("settlement", "calls", "reached"), [(service.Settlement.MARK_SENT, 0, 0), (service.Settlement.SEND_AGAIN, 2, 2)]
 )
 def test_a_person_settles_what_is_in_doubt_and_it_stays_on_record(

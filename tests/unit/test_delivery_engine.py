@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -170,6 +171,27 @@ def test_whatever_comes_back_the_next_state_is_a_move_with_a_time_exactly_when_i
 
 def _outcomes(*errors: ErrorClass | None) -> list[Outcome]:
     return [Outcome(delivery_id=uuid4(), error=error) for error in errors]
+
+
+def test_refusals_of_recipients_one_by_one_say_nothing_about_the_account() -> None:
+    greylisted = [replace(outcome, about_recipient=True) for outcome in _outcomes(ErrorClass.DOWN, ErrorClass.DOWN)]
+    assert refused_as_a_whole(greylisted) is None
+
+
+@pytest.mark.parametrize(("about_recipient", "stops"), [(False, True), (True, False)])
+def test_content_refused_for_one_recipient_alone_does_not_stop_the_others(
+    *, about_recipient: bool, stops: bool
+) -> None:
+    (refused,) = _outcomes(ErrorClass.CONTENT)
+    step = after(
+        replace(refused, about_recipient=about_recipient),
+        tries=1,
+        first_tried_at=NOW,
+        now=NOW,
+        backoff=Backoff(),
+        jitter=0.5,
+    )
+    assert (step.state, step.stop_because is not None) == (DeliveryState.FAILED, stops)
 
 
 @pytest.mark.parametrize(
