@@ -3,9 +3,18 @@
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _seconds(value: object) -> object:
+    """A plain number counts seconds; `PT90S` and `00:01:30` say the same."""
+    return float(value) if isinstance(value, str) and value.replace(".", "", 1).isdigit() else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 
 
 class Settings(BaseSettings):
@@ -22,20 +31,20 @@ class Settings(BaseSettings):
     )
     sandbox_http_port: int = Field(0, description="port of the sandbox for HTTP; 0 takes a free one")
     sandbox_smtp_port: int = Field(0, description="port of the sandbox for SMTP; 0 takes a free one")
-    approvals_poll: timedelta = Field(timedelta(seconds=0.5), description="how often answered questions are looked for")
+    approvals_poll: Duration = Field(timedelta(seconds=0.5), description="how often answered questions are looked for")
     approvals_limit: int = Field(8, description="runs of pool approvals in flight at once")
     code_drift_steps: int = Field(1, description="how many 30 s steps a TOTP code may be early or late")
     code_attempts: int = Field(5, description="wrong codes in a row that lock a person")
-    code_lock: timedelta = Field(timedelta(minutes=15), description="how long a person stays locked")
+    code_lock: Duration = Field(timedelta(minutes=15), description="how long a person stays locked")
     public_url: str = Field("https://go.example.com", description="where the links in messages lead")
-    launch_grace: timedelta = Field(timedelta(minutes=30), description="a start later than this is missed")
-    lease: timedelta = Field(timedelta(seconds=60), description="how long a batch is held without a heartbeat")
-    retry_base: timedelta = Field(timedelta(seconds=2), description="first back-off of a transient error")
-    retry_ceiling: timedelta = Field(timedelta(minutes=15), description="longest back-off of a transient error")
-    retry_budget: timedelta = Field(timedelta(hours=6), description="a delivery is retried for so long, then failed")
+    launch_grace: Duration = Field(timedelta(minutes=30), description="a start later than this is missed")
+    lease: Duration = Field(timedelta(seconds=60), description="how long a batch is held without a heartbeat")
+    retry_base: Duration = Field(timedelta(seconds=2), description="first back-off of a transient error")
+    retry_ceiling: Duration = Field(timedelta(minutes=15), description="longest back-off of a transient error")
+    retry_budget: Duration = Field(timedelta(hours=6), description="a delivery is retried for so long, then failed")
     sender_batch: int = Field(2_000, description="deliveries that a sender claims at once")
     sender_concurrency: int = Field(64, description="provider calls in flight per sender")
-    lost_run_after: timedelta = Field(timedelta(minutes=3), description="a run without heartbeat for so long is lost")
+    lost_run_after: Duration = Field(timedelta(minutes=3), description="a run without heartbeat for so long is lost")
 
 
 @lru_cache

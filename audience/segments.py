@@ -51,7 +51,7 @@ _FIXED = {
 }
 _WITH_DAYS = re.compile(r"(ordered_last|lapsed)_(\d{1,6})_days", re.ASCII)
 
-#: What `themeline segments` and error messages list.
+#: What error messages list.
 KNOWN_NAMES = (*_FIXED, "lapsed_<1-365>_days", "ordered_last_<1-365>_days")
 
 

@@ -1,17 +1,27 @@
 """Brings Prefect back to where the database is, whatever happened to it."""
 
 from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from tasks.distribution import open_distributions, plan_channel, settle_finished, sweep_deliveries
 from tasks.healing import heal_gates, heal_launches, live_themes, themes_to_move_on
 from tasks.moving_on import move_on
 from tasks.own_run import own_run_id
 from tasks.sender_runs import ensure_sender
+from tasks.upkeep_turns import turn
 
 
 @flow(name="reconcile")
-def reconcile() -> None:
+def reconcile() -> State:
     """Every open question has one working gate, every launch its run, every due delivery a sender."""
+    with turn("reconcile") as ours:
+        if ours:
+            _reconcile()
+    return Completed() if ours else Completed(name="Skipped", message="another run is at it")
+
+
+def _reconcile() -> None:
     heal_gates()
     heal_launches()
     for theme_id in themes_to_move_on():

@@ -1,16 +1,26 @@
 """What time brings about: starts that were missed, themes that are over, codes that nobody can use any more."""
 
 from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from settings import get_settings
 from tasks.distribution import settle_finished, sweep_deliveries
 from tasks.theme_steps import end_themes, forget_used_codes, miss_late_starts
 from tasks.timeline import publish_timeline
+from tasks.upkeep_turns import turn
 
 
 @flow(name="sweep-deadlines")
-def sweep_deadlines() -> None:
+def sweep_deadlines() -> State:
     """Driven by the database and the clock alone, so that a sweep that is skipped is made up for by the next."""
+    with turn("sweep-deadlines") as ours:
+        if ours:
+            _sweep()
+    return Completed() if ours else Completed(name="Skipped", message="another run is at it")
+
+
+def _sweep() -> None:
     miss_late_starts(get_settings().launch_grace)
     for theme_id in end_themes():
         settle_finished(theme_id)

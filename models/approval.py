@@ -101,6 +101,7 @@ class Task(Base):
     ask_again_because: Mapped[str | None]
     flow_run_id: Mapped[UUID | None] = mapped_column(unique=True)
     gate_ready: Mapped[bool] = mapped_column(server_default="false")  # the run and both its inputs exist
+    gate_closed: Mapped[bool] = mapped_column(server_default="false")  # the question is over, and so is its run
     opened_at: Mapped[datetime | None]
     due_at: Mapped[datetime | None]
     settled_at: Mapped[datetime | None]

@@ -7,7 +7,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 import settings
@@ -34,10 +34,22 @@ class DatabaseNotConfigured(Exception):
         super().__init__("no database is configured: run `themeline up`, or set THEMELINE_DATABASE_URL")
 
 
+class DatabaseUrlInvalid(Exception):
+    """The address of the database cannot be used; it is not repeated, for it may hold a password."""
+
+    def __init__(self, *, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"THEMELINE_DATABASE_URL {problem}: set it to postgresql://user:password@host/database")
+
+
 def engine_for(url: str, *, pool_size: int = 5) -> Engine:
-    parsed = make_url(url)
+    """Raises DatabaseUrlInvalid."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise DatabaseUrlInvalid(problem="is no address of a database") from None
     if parsed.get_backend_name() != "postgresql":
-        raise ValueError(f"THEMELINE_DATABASE_URL names {parsed.get_backend_name()!r}; only postgresql is supported")
+        raise DatabaseUrlInvalid(problem=f"names {parsed.get_backend_name()!r}; only postgresql is supported")
     return create_engine(
         parsed.set(drivername="postgresql+psycopg2"),
         pool_size=pool_size,

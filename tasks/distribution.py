@@ -77,6 +77,11 @@ def sender_wanted(distribution_id: int) -> bool:
     return due is not None and due <= clock()
 
 
+def is_being_sent(distribution_id: int) -> bool:
+    with database().begin() as session:
+        return distributions.is_being_sent(session, distribution_id=distribution_id, now=clock())
+
+
 @task(name="settle finished channels", retries=3, retry_delay_seconds=1)
 def settle_finished(theme_id: int) -> None:
     """Complete what is done, and note it in the timeline."""

@@ -128,7 +128,7 @@ def themes_to_move_on() -> list[int]:
     with database().begin() as session:
         unscheduled = [
             theme.id
-            for theme in themes.themes_in(session, [ThemeState.APPROVED, ThemeState.SCHEDULED])
+            for theme in themes.themes_in(session, [ThemeState.APPROVED, ThemeState.SCHEDULED, ThemeState.LIVE])
             if theme.launch_run_id is None
         ]
         return sorted({*questions.themes_with_gate_work(session), *unscheduled})

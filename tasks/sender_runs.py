@@ -14,7 +14,9 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 
 from approval.keys import theme_tag
-from tasks.distribution import sender_wanted
+from settings import get_settings
+from tasks.connection import clock
+from tasks.distribution import is_being_sent, sender_wanted
 
 SENDER_DEPLOYMENT = "send-deliveries/for-channel"
 _MOST = 200
@@ -26,12 +28,26 @@ def distribution_tag(distribution_id: int) -> str:
 
 
 def alive_senders(client: SyncPrefectClient, distribution_id: int) -> list[FlowRun]:
-    """Sender runs of a distribution that wait or work."""
+    """Sender runs of a distribution that wait or work, without those whose process is gone."""
     wanted = FlowRunFilter(
         tags=FlowRunFilterTags(all_=[distribution_tag(distribution_id)]),
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ALIVE)),
     )
-    return list(client.read_flow_runs(flow_run_filter=wanted, limit=_MOST))
+    found = client.read_flow_runs(flow_run_filter=wanted, limit=_MOST)
+    doubtful = [run for run in found if _may_be_lost(run)]
+    if not doubtful or is_being_sent(distribution_id):
+        return list(found)
+    return [run for run in found if run not in doubtful]
+
+
+def _may_be_lost(run: FlowRun) -> bool:
+    """Prefect shows a run as running for ever when the machine under it dies; only leases tell, after a while."""
+    state = run.state
+    return (
+        state is not None
+        and state.type is not StateType.SCHEDULED
+        and clock() - state.timestamp > get_settings().lost_run_after
+    )
 
 
 def any_sender_alive(distributions: Sequence[int]) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from approval.states import RoundState, TaskState
@@ -89,8 +89,14 @@ def open_tasks(session: Session, *, theme_id: int | None = None) -> Sequence[Tas
 def tasks_with_needless_gate(session: Session, *, theme_id: int | None = None) -> Sequence[Task]:
     """Questions that are over but whose gate run may still wait, all or one theme's."""
     query = select(Task).join(Level).join(Chain).join(Round)
-    over = query.where(Task.state.in_([TaskState.DECIDED, TaskState.CANCELLED]), Task.gate_ready)
+    over = query.where(_needless_gate())
     return session.scalars(over if theme_id is None else over.where(Round.theme_id == theme_id)).all()
+
+
+def _needless_gate() -> ColumnElement[bool]:
+    """Ready or not: a run is needless from the moment at which it is tied to a question that is over."""
+    over = Task.state.in_([TaskState.DECIDED, TaskState.CANCELLED])
+    return over & Task.flow_run_id.is_not(None) & ~Task.gate_closed
 
 
 def open_tasks_with_gate(session: Session) -> Sequence[tuple[Task, str, str]]:
@@ -111,8 +117,7 @@ def open_tasks_with_gate(session: Session) -> Sequence[tuple[Task, str, str]]:
 def themes_with_gate_work(session: Session) -> Sequence[int]:
     """Ids of themes with an open question that no gate shows, or a gate whose question is over."""
     unshown = (Task.state == TaskState.OPEN) & ~Task.gate_ready
-    needless = Task.state.in_([TaskState.DECIDED, TaskState.CANCELLED]) & Task.gate_ready
-    query = select(Round.theme_id).join(Chain).join(Level).join(Task).where(unshown | needless)
+    query = select(Round.theme_id).join(Chain).join(Level).join(Task).where(unshown | _needless_gate())
     return session.scalars(query.distinct()).all()
 
 

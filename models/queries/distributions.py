@@ -157,6 +157,13 @@ def next_due(session: Session, *, distribution_id: int, now: datetime) -> dateti
     return None if due is None else max(filter(None, [due, session.scalar(waits_until)]))
 
 
+def is_being_sent(session: Session, *, distribution_id: int, now: datetime) -> bool:
+    """Whether a sender holds rows of the distribution: one that is gone lets its leases run out."""
+    held = (Delivery.state == DeliveryState.SENDING) & (Delivery.lease_until > now)
+    query = select(literal(1)).where(Delivery.distribution_id == distribution_id, held).limit(1)
+    return session.scalar(query) is not None
+
+
 def complete_settled(session: Session, *, now: datetime, distribution_id: int | None = None) -> Sequence[int]:
     """Complete the distributions whose every row is final or in the hands of a person; returns their ids."""
     unsettled = select(literal(1)).where(

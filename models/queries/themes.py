@@ -1,7 +1,8 @@
 """Themes, their revisions and their editors."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -24,6 +25,12 @@ def theme_by_id(session: Session, theme_id: int, *, lock: bool = False) -> Theme
 def _locked(query: Select[tuple[Theme]], *, lock: bool) -> Select[tuple[Theme]]:
     # Not so strong a lock that rows which merely name the theme would wait for it.
     return query.with_for_update(key_share=True).execution_options(populate_existing=True) if lock else query
+
+
+def add_if_missing(session: Session, values: Mapping[str, Any]) -> bool:
+    """Add a theme, waiting for whoever adds one of the same key just now; False when there is one already."""
+    statement = insert(Theme).values(**values).on_conflict_do_nothing(index_elements=[Theme.key]).returning(Theme.id)
+    return session.scalar(statement) is not None
 
 
 def all_themes(session: Session) -> Sequence[Theme]:

@@ -625,6 +625,7 @@ def upgrade() -> None:
         sa.Column("ask_again_because", sa.Text(), nullable=True),
         sa.Column("flow_run_id", sa.Uuid(), nullable=True),
         sa.Column("gate_ready", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("gate_closed", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),

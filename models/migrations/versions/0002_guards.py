@@ -12,7 +12,7 @@ def upgrade() -> None:
     # Themes and revisions point at each other, so this key waits until both tables are there.
     op.create_foreign_key(op.f("fk_themes_revision_id"), "themes", "revisions", ["revision_id"], ["id"])
     # A delivery is updated a few times in its life: room on its page keeps the new versions beside the old.
-    op.execute("ALTER TABLE deliveries SET (fillfactor = 70)")
+    op.execute("ALTER TABLE deliveries SET (fillfactor = 45)")
     op.execute(
         """
         CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
