@@ -14,7 +14,7 @@ from channels import service
 from channels.engine import Backoff
 from channels.sender import Sender, SenderReport
 from channels.states import Channel, DeliveryState
-from channels.wire import WireTransport
+from channels.transport import HttpTransport
 from models.database import Database
 
 LEASE = timedelta(seconds=60)
@@ -58,7 +58,7 @@ def measure(database: Database, sink: str, *, channel: Channel, recipients: int)
 
 
 async def _send(database: Database, sink: str, channel: Channel, distribution_id: int) -> SenderReport:
-    transport = WireTransport()
+    transport = HttpTransport()
     provider = provider_for(channel, sink, transport)
     sender = Sender(
         ledger=service.Ledger(database=database, distribution_id=distribution_id, owner=uuid4(), lease=LEASE),

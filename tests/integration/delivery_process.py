@@ -17,7 +17,7 @@ from channels.registry import build_provider
 from channels.sender import Sender
 from channels.service import Ledger, gate
 from channels.states import Channel
-from channels.wire import WireTransport
+from channels.transport import HttpTransport
 from models.database import Database
 from sandbox.credentials import Accounts
 
@@ -44,7 +44,7 @@ async def send(database: Database, distribution_id: int, sandbox: str) -> None:
     with database.begin() as session:
         channel = gate(session, distribution_id=distribution_id, now=datetime.now(UTC)).channel
     provider_name, settings, secrets = settings_of(channel, sandbox)
-    transport = WireTransport()
+    transport = HttpTransport()
     provider = build_provider(
         account="crash",
         channel=channel,
