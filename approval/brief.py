@@ -13,8 +13,6 @@ from approval.quorum import Quorum
 from approval.states import DecisionKind, ObjectKind
 from approval.wording import decision_word, object_word, quorum_words, word
 
-SHORT_HASH = 12
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfferLine:
@@ -89,18 +87,21 @@ def write_brief(brief: Brief, locale: str = "en") -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-_MARKDOWN = re.compile(r"([\\`*_\[\]()#~!+-])")
+_MARKDOWN = re.compile(r"([\\`*_\[\]{}()#~!+|%:@=-])")
 _NUMBERED = re.compile(r"^([0-9]+)\.(?= |$)")
-_WWW = re.compile(r"\b(www)\.", re.IGNORECASE)
-_ENTITIES = {"{": "&#123;", "}": "&#125;", "|": "&#124;", "%": "&#37;", ":": "&#58;", "@": "&#64;", "=": "&#61;"}
+#: What a Markdown renderer would make a link of even where it is escaped: `://`, `www.`, an address's `@`.
+_LINK = re.compile(r"(?<=:)(?=//)|(?<=\bwww)(?=\.)|(?<=@)", re.IGNORECASE)
+_INVISIBLE = "\u200b"
 
 
 def plain(text: str) -> str:
-    """Any text as Markdown that shows just it, on one line: no markup, no HTML, no template, no link, no table cell."""
-    escaped = _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
-    escaped = _NUMBERED.sub(r"\1\\.", html.escape(escaped, quote=False))
-    escaped = _WWW.sub(r"\1&#46;", escaped)
-    return "".join(_ENTITIES.get(character, character) for character in escaped)
+    """Any text as Markdown that shows just it, on one line: no markup, no HTML, no template, no link, no table cell.
+
+    Prefect's UI shows numeric entities as they are written, so all but HTML's own five is escaped by a backslash.
+    """
+    unlinked = _LINK.sub(_INVISIBLE, " ".join(text.split()))
+    escaped = html.escape(_MARKDOWN.sub(r"\\\1", unlinked), quote=False)
+    return _NUMBERED.sub(r"\1\\.", escaped)
 
 
 def _asked_again(brief: Brief, locale: str) -> str:
@@ -118,23 +119,29 @@ def _question(brief: Brief, locale: str) -> str:
 
 
 def _figures(brief: Brief, locale: str) -> str:
+    """A list, not a table: the form leaves little room, and a table's rows are high and cut off at the side."""
     level = word("level_of", locale, number=brief.level, count=brief.level_count, name=plain(brief.level_name))
     quorum = plain(quorum_words(brief.quorum, brief.asked, locale, brief.veto))
-    digest = f"`{brief.object_hash[:SHORT_HASH]}` ({brief.object_hash})"
-    rows = [
-        ("revision", str(brief.revision)),
-        ("hash", digest),
-        ("round", str(brief.round_number)),
-        ("level", level),
-        ("quorum", quorum),
-        ("due", _time(brief.due_at) if brief.due_at else ""),
-        ("window", f"{_time(brief.window_from)} → {_time(brief.window_to)}"),
-        ("budget", plain(brief.budget)),
-        ("worst_case_cost", plain(brief.worst_case_cost)),
-        ("audience", "" if brief.audience_size is None else word("people", locale, count=f"{brief.audience_size:,}")),
-        ("channels", " · ".join(f"{plain(name)} {count:,}" for name, count in brief.channel_counts.items())),
+    audience = "" if brief.audience_size is None else word("people", locale, count=f"{brief.audience_size:,}")
+    channels = ", ".join(f"{plain(name)} {count:,}" for name, count in brief.channel_counts.items())
+    window = f"{_time(brief.window_from)} → {_time(brief.window_to)}"
+    lines: list[list[tuple[str, str]]] = [
+        [("budget", plain(brief.budget)), ("worst_case_cost", plain(brief.worst_case_cost))],
+        [("audience", audience), ("channels", channels)],
+        [("window", window)],
+        [("level", level), ("quorum", quorum)],
+        [("due", _time(brief.due_at) if brief.due_at else "")],
+        [("revision", str(brief.revision)), ("round", str(brief.round_number))],
+        [("hash", _halves(brief.object_hash))],
     ]
-    return _table(["", ""], [[f"**{word(key, locale)}**", value] for key, value in rows if value])
+    told = (" · ".join(f"**{word(key, locale)}** {value}" for key, value in line if value) for line in lines)
+    return _list(line for line in told if line)
+
+
+def _halves(digest: str) -> str:
+    """In two pieces: one would be too wide for the form, which cuts it off."""
+    middle = len(digest) // 2
+    return f"`{digest[:middle]}` `{digest[middle:]}`"
 
 
 def _changes(brief: Brief, locale: str) -> str:
@@ -143,36 +150,36 @@ def _changes(brief: Brief, locale: str) -> str:
     heading = f"### {word('changes', locale)}"
     if not brief.changes:
         return f"{heading}\n\n{word('none', locale)}"
-    rows = [[plain(change.label), plain(change.before) or "—", plain(change.after) or "—"] for change in brief.changes]
-    return f"{heading}\n\n" + _table([word(key, locale) for key in ("field", "before", "after")], rows)
+    return f"{heading}\n\n" + _list(
+        f"**{plain(change.label)}** {plain(change.before) or '—'} → {plain(change.after) or '—'}"
+        for change in brief.changes
+    )
 
 
 def _offers(brief: Brief, locale: str) -> str:
     if not brief.offers:
         return ""
-    head = [word(key, locale) for key in ("offer", "kind", "terms", "limit")]
-    rows = [
-        [f"{plain(offer.name)} ({plain(offer.key)})", plain(offer.kind), plain(offer.terms), plain(offer.limit)]
-        for offer in brief.offers
-    ]
-    return f"### {word('offers', locale)}\n\n" + _table(head, rows)
+    return f"### {word('offers', locale)}\n\n" + _list(_offer_line(offer, locale) for offer in brief.offers)
+
+
+def _offer_line(offer: OfferLine, locale: str) -> str:
+    limit = f"{word('limit', locale)} {plain(offer.limit)}" if offer.limit else ""
+    facts = (f"({plain(offer.key)})", plain(offer.kind), plain(offer.terms), limit)
+    return f"**{plain(offer.name)}** " + " · ".join(fact for fact in facts if fact)
 
 
 def _exclusions(brief: Brief, locale: str) -> str:
     if not brief.exclusions:
         return ""
-    lines = [
-        "- " + word("not_together", locale, first=plain(first), second=plain(second))
-        for first, second in brief.exclusions
-    ]
-    return f"### {word('exclusions', locale)}\n\n" + "\n".join(lines)
+    return f"### {word('exclusions', locale)}\n\n" + _list(
+        word("not_together", locale, first=plain(first), second=plain(second)) for first, second in brief.exclusions
+    )
 
 
 def _earlier(brief: Brief, locale: str) -> str:
     if not brief.earlier:
         return ""
-    lines = [_earlier_line(decision, locale) for decision in brief.earlier]
-    return f"### {word('earlier', locale)}\n\n" + "\n".join(lines)
+    return f"### {word('earlier', locale)}\n\n" + _list(_earlier_line(decision, locale) for decision in brief.earlier)
 
 
 def _earlier_line(decision: EarlierDecision, locale: str) -> str:
@@ -185,18 +192,17 @@ def _earlier_line(decision: EarlierDecision, locale: str) -> str:
         decision=decision_word(decision.kind, locale),
         at=_time(decision.at),
     )
-    return f"- {line}" + (f" — {plain(decision.comment)}" if decision.comment.strip() else "")
+    return line + (f" — {plain(decision.comment)}" if decision.comment.strip() else "")
 
 
 def _preview(channel: str, text: str, locale: str) -> str:
-    shown = "<br>\n".join(plain(line) for line in text.strip().splitlines())
-    summary = f"{word('preview', locale)} · {plain(channel)}"
-    return f"<details><summary>{summary}</summary>\n\n{shown}\n\n</details>"
+    """Each line a paragraph of a quotation: Prefect's UI shows HTML, and line breaks within a paragraph, badly."""
+    shown = "\n>\n".join(f"> {plain(line)}" for line in text.splitlines() if line.strip())
+    return f"### {word('preview', locale)} · {plain(channel)}\n\n{shown}"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _time(moment: datetime) -> str:

@@ -4,7 +4,9 @@ A form key with anything but `[a-z0-9-]` would leave its run suspended for ever,
 """
 
 from collections.abc import Sequence
+from urllib.parse import urlencode
 
+INBOX_DAYS = 90  # without a range of its own Prefect's page of runs shows the past 7 days only
 THEME_TAG, APPROVER_TAG, LEVEL_TAG = "theme:", "approver:", "level:"
 
 
@@ -32,3 +34,10 @@ def gate_tags(*, theme_key: str, login: str, level: int) -> Sequence[str]:
 
 def gate_run_name(*, title: str, level: int, level_name: str, login: str) -> str:
     return f"Approve · {title} · level {level} {level_name} · {login}"
+
+
+def inbox_path(login: str) -> str:
+    """The page of Prefect's UI with the questions that wait for a person, to be put behind the UI's address."""
+    seconds = -INBOX_DAYS * 24 * 3600
+    wanted = {"tag": f"{APPROVER_TAG}{login}", "state": "Suspended", "type": "span", "seconds": seconds}
+    return f"/runs?{urlencode(wanted, safe=':')}"

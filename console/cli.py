@@ -4,10 +4,13 @@ import importlib
 import sys
 
 import typer
+from pydantic import ValidationError
 
 from console.supervisor.environment import apply_environment
-from console.verbs import verb_group
+from console.verbs import SettingsInvalid, verb_group
 from settings import Settings, get_settings
+
+INTERRUPTED = 130
 
 app = verb_group("Approval and distribution of marketing themes.")
 
@@ -39,13 +42,26 @@ def add_commands(only: str | None = None) -> None:
 @app.callback()
 def connect(context: typer.Context) -> None:
     """Connect to the installation of the state directory, where the environment does not say otherwise."""
+    settings = _settings()
     if context.invoked_subcommand not in _OWN_VERBS:
-        apply_environment(Settings().state_dir)
+        apply_environment(settings.state_dir)
         get_settings.cache_clear()
 
 
+def _settings() -> Settings:
+    """Raises SettingsInvalid, naming the variables."""
+    try:
+        return Settings()
+    except ValidationError as invalid:
+        problems = [f"THEMELINE_{str(error['loc'][0]).upper()}: {error['msg']}" for error in invalid.errors()]
+        raise SettingsInvalid(problems=problems) from None
+
+
 def main() -> None:
-    add_commands(only=next((word for word in sys.argv[1:] if not word.startswith("-")), None))
+    try:
+        add_commands(only=next((word for word in sys.argv[1:] if not word.startswith("-")), None))
+    except KeyboardInterrupt:  # later ones are Typer's
+        raise SystemExit(INTERRUPTED) from None
     app()
 
 

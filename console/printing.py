@@ -16,6 +16,14 @@ def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can say
     typer.echo(json.dumps(value, default=_plain, ensure_ascii=False, indent=2))
 
 
+def tell(value: Any, line: str, *, as_json: bool) -> None:  # noqa: ANN401 - whatever JSON can say
+    """What a verb did: a line for people, or the same as JSON."""
+    if as_json:
+        print_json(value)
+    else:
+        typer.echo(line)
+
+
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     typer.echo(title)
     print_columns([columns, *rows])

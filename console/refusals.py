@@ -5,7 +5,8 @@ from audience.errors import AudienceError
 from channels.errors import ChannelError
 from console.prefect_api import PrefectError
 from console.supervisor.errors import SupervisorError
-from models.database import DatabaseNotConfigured, DatabaseUnreachable
+from console.verbs import SettingsInvalid
+from models.database import DatabaseNotConfigured, DatabaseUnreachable, DatabaseUrlInvalid
 from themes.errors import ThemeError
 
 
@@ -48,11 +49,13 @@ REFUSALS: tuple[type[Exception], ...] = (
     ChannelError,
     DatabaseNotConfigured,
     DatabaseUnreachable,
+    DatabaseUrlInvalid,
     FileUnreadable,
     FileUnwritable,
     FlowFailed,
     OptionInvalid,
     PrefectError,
+    SettingsInvalid,
     SupervisorError,
     ThemeError,
 )

@@ -1,12 +1,21 @@
 """Every verb refuses in one way: one message on standard error, or one JSON document, and exit status 2."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 REFUSED = 2
+
+
+class SettingsInvalid(Exception):
+    """A setting has a value that cannot be used; the value is not repeated, for it may be a secret."""
+
+    def __init__(self, *, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(problems))
 
 
 class VerbGroup(TyperGroup):

@@ -153,7 +153,7 @@ def _write_decision(session: Session, place: _Place) -> None:
     )
     place.task.state, place.task.settled_at = TaskState.DECIDED, now
     if place.flow_run_id == place.task.flow_run_id:
-        place.task.gate_ready = False  # the run that answers ends by itself: nobody need close it
+        place.task.gate_closed = True  # the run that answers ends by itself: nobody need close it
     act = Act(
         act=answer.kind.value.replace(" ", "_"),
         actor=place.person.login,

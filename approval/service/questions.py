@@ -104,7 +104,7 @@ def note_gate_ready(session: Session, *, task_id: int, attempt: int) -> None:
 def note_gate_closed(session: Session, *, task_id: int) -> None:
     task = approvals.task_by_id(session, task_id, lock=True)
     if task.state is not TaskState.OPEN:
-        task.gate_ready = False
+        task.gate_closed = True
 
 
 def ask_again(session: Session, *, task_id: int, attempt: int, because: str) -> GateForm | None:

@@ -10,7 +10,7 @@ from channels.account_file import read_accounts, secrets_from
 from channels.service import account
 from channels.service.provider import apply_account
 from console.commands.people import configured_cipher
-from console.printing import JsonOption, print_json, print_table
+from console.printing import JsonOption, print_json, print_table, tell
 from console.reading import read_text
 from console.verbs import verb_group
 from models.database import Database
@@ -57,19 +57,19 @@ def list_accounts(*, as_json: JsonOption = False) -> None:
 
 
 @app.command("pause")
-def pause(key: KeyArgument, *, because: Annotated[str, typer.Option(help="Why.")]) -> None:
+def pause(key: KeyArgument, *, because: Annotated[str, typer.Option(help="Why.")], as_json: JsonOption = False) -> None:
     """Let no call of the account leave until it is resumed."""
     with Database.from_settings().begin() as session:
         account.pause_account(session, key=key, because=because)
-    typer.echo(f"account {key} is paused")
+    tell({"account": key, "paused_because": because}, f"account {key} is paused", as_json=as_json)
 
 
 @app.command("resume")
-def resume(key: KeyArgument) -> None:
+def resume(key: KeyArgument, *, as_json: JsonOption = False) -> None:
     """Lift a pause, and a back-off that is under way; due deliveries leave within seconds."""
     with Database.from_settings().begin() as session:
         account.resume_account(session, key=key)
-    typer.echo(f"account {key} is open")
+    tell({"account": key, "paused_because": None}, f"account {key} is open", as_json=as_json)
 
 
 def register(root: typer.Typer) -> None:

@@ -40,7 +40,7 @@ def verify(
 
 
 @app.command("head")
-def show_head() -> None:
+def show_head(*, as_json: JsonOption = False) -> None:  # noqa: ARG001 - JSON in any case: `verify --head` reads it
     """The last row's number and hash, to be kept where the database cannot reach."""
     with Database.from_settings().begin() as session:
         report = record.verify_audit(session)

@@ -1,12 +1,14 @@
 """`themeline deliveries`: what was sent to whom, and what to do with what was not."""
 
 import csv
+import json
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 from uuid import UUID
 
 import typer
@@ -17,9 +19,10 @@ from channels.service.distribution import ChannelProgress
 from channels.states import Channel, DeliveryState, ErrorClass
 from console.commands.people import operator
 from console.flow_runs import run_flow
-from console.printing import JsonOption, print_json, print_table
+from console.printing import JsonOption, print_json, print_table, tell
 from console.reading import read_instant
 from console.verbs import verb_group
+from console.writing import written_whole
 from models.database import Database
 from models.queries.delivery_rows import RowFilter
 from themes.service.finding import require_theme
@@ -101,15 +104,28 @@ def export(
     state: StateOption = None,
     error_class: ClassOption = None,
     file: Annotated[Path | None, typer.Option("--to", help="The file; standard output by default.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """The deliveries that match, as CSV."""
+    """The deliveries that match, all of them, as CSV or as one JSON list."""
     wanted = RowFilter(theme_key=theme, channel=channel, state=state, error_class=error_class)
     with Database.from_settings().begin() as session:
         if theme is not None:
             require_theme(session, theme)
-        opened = file.open("w", encoding="utf-8", newline="") if file else nullcontext(sys.stdout)
-        with opened as target:
-            csv.writer(target).writerows(delivery.export_deliveries(session, wanted=wanted))
+        rows = delivery.export_deliveries(session, wanted=wanted)
+        with written_whole(file) if file else nullcontext(sys.stdout) as target:
+            if as_json:
+                _write_json(target, rows)
+            else:
+                csv.writer(target).writerows(rows)
+
+
+def _write_json(target: TextIO, rows: Iterator[list[str]]) -> None:
+    """Row by row: an export may be larger than memory."""
+    header, separator = next(rows), "["
+    for row in rows:
+        target.write(f"{separator}\n{json.dumps(dict(zip(header, row, strict=True)), ensure_ascii=False)}")
+        separator = ","
+    target.write("[]\n" if separator == "[" else "\n]\n")
 
 
 @app.command("retry")
@@ -142,13 +158,14 @@ def settle(
     delivery_ids: Annotated[list[UUID], typer.Argument(metavar="ID...")],
     *,
     settlement: Annotated[retry.Settlement, typer.Option("--as", help="They arrived, or they go out again.")],
+    as_json: JsonOption = False,
 ) -> None:
     """A person's word on deliveries in doubt (`unknown`)."""
     with Database.from_settings().begin() as session:
         count = retry.settle_unknown(
             session, ids=delivery_ids, settlement=settlement, by=operator(), now=datetime.now(UTC)
         )
-    typer.echo(f"{count} settled: {settlement}")
+    tell({"settled": count, "as": settlement}, f"{count} settled: {settlement}", as_json=as_json)
 
 
 @app.command("progress")

@@ -11,7 +11,7 @@ from approval.secrecy import Cipher
 from approval.service import people as service
 from approval.service import questions
 from console.commands.theme import print_waiting
-from console.printing import JsonOption, print_json, print_table
+from console.printing import JsonOption, print_json, print_table, tell
 from console.verbs import verb_group
 from models.database import Database
 from models.queries import people
@@ -72,18 +72,19 @@ def enrol(login: LoginArgument, *, as_json: JsonOption = False) -> None:
 
 
 @app.command("disable")
-def disable(login: LoginArgument) -> None:
+def disable(login: LoginArgument, *, as_json: JsonOption = False) -> None:
     """Take the right to decide from a person."""
     with Database.from_settings().begin() as session:
         service.disable_person(session, login=login, by=operator(), now=datetime.now(UTC))
-    typer.echo(f"{login} is disabled")
+    tell({"login": login, "disabled": True}, f"{login} is disabled", as_json=as_json)
 
 
 @app.command("enable")
-def enable(login: LoginArgument) -> None:
+def enable(login: LoginArgument, *, as_json: JsonOption = False) -> None:
+    """Give a person back the right to decide."""
     with Database.from_settings().begin() as session:
         service.enable_person(session, login=login, by=operator(), now=datetime.now(UTC))
-    typer.echo(f"{login} is enabled")
+    tell({"login": login, "disabled": False}, f"{login} is enabled", as_json=as_json)
 
 
 @app.command("list")

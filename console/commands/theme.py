@@ -1,5 +1,6 @@
 """`themeline theme`: from a theme file to its end."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from console.reading import read_instant, read_theme_files
 from console.refusals import OptionInvalid
 from console.verbs import verb_group
 from models.database import Database, DatabaseNotConfigured, DatabaseUnreachable
-from models.queries import approvals, steps, themes
+from models.queries import alerts, approvals, steps, themes
 from models.theme import Revision, Theme
 from settings import get_settings
 from themes.diff import diff
@@ -33,8 +34,18 @@ app = verb_group("Draft themes, submit them, look at them, move them.")
 FileArgument = Annotated[Path, typer.Argument(help="The theme file; templates that it names lie beside it.")]
 KeyArgument = Annotated[str, typer.Argument(help="The theme's key.")]
 LoginOption = Annotated[str, typer.Option(help="Your login.")]
+
+
+def _code(text: str) -> str:
+    """Checked here, for Prefect would repeat in its refusal what was typed."""
+    if not re.fullmatch(r"[0-9 -]{6,8}", text):
+        raise OptionInvalid("--code takes the six digits that your authenticator app shows")
+    return text
+
+
 CodeOption = Annotated[
-    str, typer.Option(prompt="Code of your authenticator app", help="Six digits; asked for when not given.")
+    str,
+    typer.Option(prompt="Code of your authenticator app", help="Six digits; asked for when not given.", callback=_code),
 ]
 CommentOption = Annotated[str, typer.Option(help="Why: it goes on record.")]
 
@@ -152,7 +163,7 @@ def list_themes(*, as_json: JsonOption = False) -> None:
 
 @app.command("show")
 def show(key: KeyArgument, *, as_json: JsonOption = False) -> None:
-    """One theme: state, revisions, rounds, decisions, whom it waits for, whom it reaches."""
+    """One theme: state, revisions, rounds, decisions, alerts, whom it waits for, whom it reaches."""
     now = datetime.now(UTC)
     with Database.from_settings().begin() as session:
         theme = require_theme(session, key)
@@ -173,6 +184,11 @@ def show(key: KeyArgument, *, as_json: JsonOption = False) -> None:
                 for row, login, level, number in approvals.decisions_on_theme(session, theme.id)
             ],
             "waiting_for": questions.waiting(session, theme_id=theme.id),
+            "alerts": [
+                {"at": row.raised_at, "subject": row.subject, "text": row.text, "times_seen": row.times_seen}
+                for row in alerts.alerts(session)
+                if row.theme_key == key
+            ],
         }  # fmt: skip
     if as_json:
         print_json(found)

@@ -1,3 +1,5 @@
+import html
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -58,22 +60,19 @@ def test_the_brief_holds_what_is_needed_to_decide() -> None:
     text = write_brief(BRIEF)
     for line in (
         "Do you approve theme **三八妇女节，逛吃逛喝我买单**, Carl?",
-        "| **Revision** | 2 |",
-        f"| **Hash** | `0123456789ab` ({BRIEF.object_hash}) |",
-        "| **Level** | 2 of 2, finance |",
-        "| **Who must agree** | 2 of 3; a rejection by carl ends it |",
-        "| **Due** | 2027-03-02 12:00 UTC |",
-        "| **Window** | 2027-03-06 00:00 GMT → 2027-03-09 00:00 GMT |",
-        "| **Budget** | 20000.00 GBP |",
-        "| **Worst-case cost** | 1200.00 GBP |",
-        "| **Audience** | 1,312 people |",
-        "| **Deliveries** | sms 300 · mini\\_program 12 |",
-        "| budget | 10000.00 GBP | 20000.00 GBP |",
-        "| goal | — | x |",
-        "| 20 off &#124; really (w20) | full\\_reduction | from 100.00 | 500 |",
+        "- **Budget** 20000.00 GBP · **Worst-case cost** 1200.00 GBP",
+        "- **Audience** 1,312 people · **Deliveries** sms 300, mini\\_program 12",
+        "- **Window** 2027-03-06 00:00 GMT → 2027-03-09 00:00 GMT",
+        "- **Level** 2 of 2, finance · **Who must agree** 2 of 3; a rejection by carl ends it",
+        "- **Due** 2027-03-02 12:00 UTC",
+        "- **Revision** 2 · **Round** 2",
+        f"- **Hash** `{BRIEF.object_hash[:32]}` `{BRIEF.object_hash[32:]}`",
+        "- **budget** 10000.00 GBP → 20000.00 GBP",
+        "- **goal** — → x",
+        "- **20 off \\| really** (w20) · full\\_reduction · from 100.00 · Limit 500",
         "- w20 and tea\\-lights never together",
         "- Bob · round 1 · operations · returned · 2027-03-01 09:00 UTC — budget \\*too\\* low \\# no",
-        "<details><summary>Preview · sms</summary>",
+        "### Preview · sms\n\n> Carl, 20 off\n>\n> &lt;b&gt;now&lt;/b&gt; \\{\\{ link \\}\\}\n",
     ):
         assert line in text
     assert text.splitlines()[0].startswith("Do you approve")
@@ -142,16 +141,26 @@ def test_a_second_look_at_the_same_content_says_that_nothing_changed() -> None:
 def test_nothing_a_marketer_writes_becomes_markup(text: str) -> None:
     written = plain(text)
     assert SandboxedEnvironment().from_string(written).render() == written  # nothing for a template engine to find
-    for markup in ("<", ">", "|", "\n", "://", "www.", "](", "{", "}"):
-        assert markup not in written.replace("\\]\\(", "")
+    for markup in ("<", ">", "\n", "://", "www."):
+        assert markup not in written
+    assert not re.search(r"(?<!\\)(\\\\)*[|{}\[\]`*_~#@]", written)  # each behind a backslash of its own
     assert not written.startswith(("#", "1. ", "`", "*", "-", "!"))
 
 
+@pytest.mark.parametrize("text", ["100 %: 20 off | now", "a=b @ {c}", "ann@example.com, www.example.com", "Q&A <now>"])
+def test_what_is_escaped_reads_as_it_was_written(text: str) -> None:
+    """As Prefect's UI shows it: it takes backslashes away and knows HTML's own entities, but no numeric ones."""
+    written = plain(text)
+    assert "&#" not in written
+    assert html.unescape(re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", written)).replace("\u200b", "") == text
+
+
 @given(st.text())
-def test_no_text_breaks_the_table_it_stands_in(text: str) -> None:
-    whole = write_brief(replace(BRIEF, object_title="x", offers=[OfferLine(key="k", name=text, kind=text, terms=text)]))
-    (row,) = [line for line in whole.split("\n") if line.endswith(" |") and "(k)" in line.replace("\\", "")]
-    assert row.count("|") == 5
+def test_no_text_breaks_the_line_it_stands_in(text: str) -> None:
+    offers = [OfferLine(key="k", name=f"k{text}", kind=text, terms=text)]
+    lines = write_brief(replace(BRIEF, offers=offers)).split("\n")
+    assert len(lines) == len(write_brief(BRIEF).split("\n"))
+    assert len([line for line in lines if line.startswith("- **k")]) == 1
     assert SandboxedEnvironment().from_string(plain(text)).render() == plain(text)
 
 

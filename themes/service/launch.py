@@ -17,6 +17,8 @@ from themes.service.moves import move_theme
 from themes.service.review import Signature
 
 SCHEDULER, LAUNCHER = "system:scheduler", "system:launch"
+#: In these a theme has a launch run; one that a person launched or resumed is live before it gets its run.
+_LAUNCHED = {ThemeState.SCHEDULED, ThemeState.LIVE}
 
 
 class StartOutcome(StrEnum):
@@ -41,11 +43,9 @@ class Launch:
 
 
 def launch_to_schedule(session: Session, theme_id: int) -> Launch | None:
-    """The launch that an approved theme, or a scheduled one without a run, still needs."""
+    """The launch that an approved theme, or a scheduled or live one without a run, still needs."""
     theme = themes.theme_by_id(session, theme_id)
-    waiting = theme.state is ThemeState.APPROVED or (
-        theme.state is ThemeState.SCHEDULED and theme.launch_run_id is None
-    )
+    waiting = theme.state is ThemeState.APPROVED or (theme.state in _LAUNCHED and theme.launch_run_id is None)
     if not waiting or theme.revision_id is None:
         return None
     revision = themes.revision_by_id(session, theme.revision_id)
@@ -69,7 +69,7 @@ def schedule(session: Session, *, launch: Launch, run_id: UUID, now: datetime) -
     if theme.state is ThemeState.APPROVED:
         details = {"starts_at": launch.starts_at.isoformat(), "flow_run": str(run_id)}
         move_theme(session, theme, Move.SCHEDULE, actor=SCHEDULER, now=now, details=details)
-    if theme.state is not ThemeState.SCHEDULED:
+    if theme.state not in _LAUNCHED:
         return False
     theme.launch_run_id = run_id
     return True
@@ -80,7 +80,7 @@ def forget_launch_run(session: Session, *, theme_id: int, run_id: UUID) -> bool:
     theme = themes.theme_by_id(session, theme_id, lock=True)
     if theme.state is not ThemeState.SCHEDULED or theme.launch_run_id != run_id:
         return False
-    theme.launch_run_id, theme.launch_attempt = None, theme.launch_attempt + 1
+    _want_launch_run(theme)
     return True
 
 
@@ -123,7 +123,7 @@ def _miss(session: Session, theme: Theme, now: datetime) -> None:
         key=f"missed:{theme.key}:{theme.starts_at.isoformat()}",
         subject="a launch was missed",
         text=f"theme {theme.key!r} should have started at {theme.starts_at.isoformat()}; "
-        "decide: launch_now, move_start or drop (`themeline theme`, or the deployment theme-action)",
+        f"decide: `themeline theme launch-now {theme.key}`, `move-start` or `drop` (or the deployment theme-action)",
         now=now,
         theme_key=theme.key,
     )
@@ -145,7 +145,10 @@ def pause(session: Session, *, key: str, signature: Signature, rules: IdentityRu
 
 
 def resume(session: Session, *, key: str, signature: Signature, rules: IdentityRules, now: datetime) -> int:
-    return _steer(session, key=key, a_move=Move.RESUME, signature=signature, rules=rules, now=now).id
+    """Go on with a paused theme: a new launch run brings its senders back."""
+    theme = _steer(session, key=key, a_move=Move.RESUME, signature=signature, rules=rules, now=now)
+    _want_launch_run(theme)
+    return theme.id
 
 
 def drop(session: Session, *, key: str, signature: Signature, rules: IdentityRules, now: datetime) -> int:
@@ -161,7 +164,14 @@ def launch_now(session: Session, *, key: str, signature: Signature, rules: Ident
     theme = require_theme(session, key, lock=True)
     if theme.ends_at <= now:
         raise WindowOver(key=key, ends_at=theme.ends_at)
-    return _steer(session, key=key, a_move=Move.LAUNCH_NOW, signature=signature, rules=rules, now=now).id
+    theme = _steer(session, key=key, a_move=Move.LAUNCH_NOW, signature=signature, rules=rules, now=now)
+    _want_launch_run(theme)
+    return theme.id
+
+
+def _want_launch_run(theme: Theme) -> None:
+    """In the transaction that moved the theme, so that whoever looks next finds the run missing and makes it."""
+    theme.launch_run_id, theme.launch_attempt = None, theme.launch_attempt + 1
 
 
 def move_start(
@@ -182,7 +192,8 @@ def move_start(
     if not now < starts_at < theme.ends_at:
         raise StartOutsideWindow(starts_at=starts_at, ends_at=theme.ends_at)
     theme = _steer(session, key=key, a_move=Move.MOVE_START, signature=signature, rules=rules, now=now)
-    theme.starts_at, theme.launch_run_id = starts_at, None
+    theme.starts_at = starts_at
+    _want_launch_run(theme)
     return theme.id
 
 

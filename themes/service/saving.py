@@ -19,6 +19,7 @@ from themes.errors import ThemeNotDraft
 from themes.lifecycle import ThemeState
 from themes.recipient import VARIABLES
 from themes.revision import Revision, freeze
+from themes.service.finding import require_theme
 from themes.theme import Theme as ThemeValue
 
 
@@ -77,14 +78,13 @@ def save_draft(
         raise PersonDisabled(login=login)
     value = parse_theme(text, templates=templates, known=vocabulary(session))
     content = freeze(value)
-    theme = themes.theme_by_key(session, value.key, lock=True)
-    if theme is not None and theme.state is not ThemeState.DRAFT:
-        raise ThemeNotDraft(key=theme.key, state=theme.state, remedy=_REMEDIES.get(theme.state, _ANOTHER_KEY))
-    if theme is not None and theme.draft == content.content:
-        return Saved(theme_id=theme.id, key=theme.key, hash=content.hash, changed=False)
     author = require_person(session, value.author)
     line_id = _product_line_id(session, value.product_line)
-    theme = theme or _new_theme(session, value, line_id, author.id, now)
+    theme = _locked_theme(session, value, line_id, author.id, now)
+    if theme.state is not ThemeState.DRAFT:
+        raise ThemeNotDraft(key=theme.key, state=theme.state, remedy=_REMEDIES.get(theme.state, _ANOTHER_KEY))
+    if theme.draft == content.content:
+        return Saved(theme_id=theme.id, key=theme.key, hash=content.hash, changed=False)
     _write_draft(theme, value, content, source=text)
     theme.author_id, theme.product_line_id = author.id, line_id
     session.flush()
@@ -101,24 +101,26 @@ def _product_line_id(session: Session, key: str) -> int:
     return product_line.id
 
 
-def _new_theme(session: Session, value: ThemeValue, product_line_id: int, author_id: int, now: datetime) -> Theme:
-    theme = Theme(
-        key=value.key,
-        product_line_id=product_line_id,
-        state=ThemeState.DRAFT,
-        created_at=now,
-        state_changed_at=now,
-        title=value.title,
-        draft={},
-        draft_source="",
-        timezone=value.timezone,
-        starts_at=value.window.starts_at,
-        ends_at=value.window.ends_at,
-        author_id=author_id,
-    )
-    session.add(theme)
-    session.flush()
-    steps.begin_step(session, theme_id=theme.id, name="draft", now=now)
+def _locked_theme(session: Session, value: ThemeValue, product_line_id: int, author_id: int, now: datetime) -> Theme:
+    """The theme of the file's key, new and empty where there is none. Of two first saves the later finds the other."""
+    new = {
+        "key": value.key,
+        "product_line_id": product_line_id,
+        "state": ThemeState.DRAFT,
+        "created_at": now,
+        "state_changed_at": now,
+        "title": value.title,
+        "draft": {},
+        "draft_source": "",
+        "timezone": value.timezone,
+        "starts_at": value.window.starts_at,
+        "ends_at": value.window.ends_at,
+        "author_id": author_id,
+    }
+    added = themes.theme_by_key(session, value.key) is None and themes.add_if_missing(session, new)
+    theme = require_theme(session, value.key, lock=True)
+    if added:
+        steps.begin_step(session, theme_id=theme.id, name="draft", now=now)
     return theme
 
 
