@@ -16,9 +16,8 @@ class Answer(BaseModel):
 
     decision: Literal["approve", "return to drafter", "reject"] = Field(
         title="Decision · 决定",
-        description="approve: yes to exactly this content. return to drafter: back to the author, all approvals of "
-        "this round are void. reject: the end. · "
-        "approve 同意此内容；return to drafter 退回作者修改，本轮同意全部作废；reject 拒绝",
+        description="Return to drafter voids all approvals of this round; reject ends it. · "
+        "return to drafter 退回并作废本轮同意；reject 拒绝",
     )
     login: str = Field(
         title="Your login · 登录名",

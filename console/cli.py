@@ -27,6 +27,7 @@ VERBS = {
     "theme": "theme",
     "deliveries": "deliveries",
     "audit": "audit",
+    "alerts": "alerts",
     "demo": "demo",
 }
 _OWN_VERBS = frozenset({"up", "down", "status", "demo"})  # they know by themselves which installation they mean

@@ -1,12 +1,10 @@
 """Ops: try again what failed, and only that."""
 
 from datetime import datetime
-from typing import Annotated
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
-from pydantic import Field
 
 from channels.states import Channel, ErrorClass
 from tasks.distribution import progress
@@ -19,13 +17,21 @@ from tasks.theme_steps import theme_id_of
 
 @flow(name="retry-deliveries")
 def retry_deliveries(
-    theme: Annotated[str, Field(description="The theme's key.")],
-    channel: Annotated[Channel | None, Field(description="Only this channel; empty for all.")] = None,
-    error_class: Annotated[ErrorClass | None, Field(description="Only failures of this class; empty for all.")] = None,
-    since: Annotated[datetime | None, Field(description="Only what failed at or after this time.")] = None,
-    dry_run: Annotated[bool, Field(description="Only say what would be retried.")] = False,  # noqa: FBT002 - a check box
+    theme: str,
+    channel: Channel | None = None,
+    error_class: ErrorClass | None = None,
+    since: datetime | None = None,
+    dry_run: bool = False,  # noqa: FBT001, FBT002 - a check box
 ) -> State:
-    """Make the failed deliveries that match due again, each once however often this is started, and send them."""
+    """Make the failed deliveries that match due again, each once however often this is started, and send them.
+
+    Args:
+        theme: The theme's key.
+        channel: Only this channel; empty for all.
+        error_class: Only failures of this class; empty for all.
+        since: Only what failed at or after this time.
+        dry_run: Only say what would be retried.
+    """
     tag_with_theme(theme)
     report = retry_failed(theme, channel, error_class, since, dry_run=dry_run)
     publish_retry(report)

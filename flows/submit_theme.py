@@ -15,14 +15,19 @@ from themes.service.review import Signature
 
 @flow(name="submit-theme")
 def submit_theme(
-    theme: Annotated[str, Field(description="The theme's key.")],
-    login: Annotated[str, Field(description="Your login: its author's or an editor's.")],
-    code: Annotated[
-        str, Field(description="The six digits that your authenticator app shows now.", pattern=r"^[0-9 -]{6,8}$")
-    ],
-    comment: Annotated[str, Field(description="A word to the approvers.")] = "",
+    theme: str,
+    login: str,
+    code: Annotated[str, Field(pattern=r"^[0-9 -]{6,8}$")],
+    comment: str = "",
 ) -> State:
-    """Freeze the draft as a revision and ask its first approvers."""
+    """Freeze the draft as a revision and ask its first approvers.
+
+    Args:
+        theme: The theme's key.
+        login: Your login: its author's or an editor's.
+        code: The six digits that your authenticator app shows now.
+        comment: A word to the approvers.
+    """
     tag_with_theme(theme)
     signature = Signature(login=login, code=code, comment=comment, flow_run_id=own_run_id())
     submitted = submit(theme, signature)

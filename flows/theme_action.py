@@ -17,16 +17,23 @@ from themes.service.review import Signature
 
 @flow(name="theme-action")
 def theme_action(
-    theme: Annotated[str, Field(description="The theme's key.")],
-    action: Annotated[Action, Field(description="What is to be done with it.")],
-    login: Annotated[str, Field(description="Your login.")],
-    code: Annotated[
-        str, Field(description="The six digits that your authenticator app shows now.", pattern=r"^[0-9 -]{6,8}$")
-    ],
-    comment: Annotated[str, Field(description="Why: it goes on record.")],
-    start_at: Annotated[datetime | None, Field(description="For `move start`: the new start, with its zone.")] = None,
+    theme: str,
+    action: Action,
+    login: str,
+    code: Annotated[str, Field(pattern=r"^[0-9 -]{6,8}$")],
+    comment: str,
+    start_at: datetime | None = None,
 ) -> State:
-    """Withdraw, recall, pause, resume, launch now, move the start, or drop."""
+    """Withdraw, recall, pause, resume, launch now, move the start, or drop.
+
+    Args:
+        theme: The theme's key.
+        action: What is to be done with it.
+        login: Your login.
+        code: The six digits that your authenticator app shows now.
+        comment: Why: it goes on record.
+        start_at: For `move start`: the new start, with its zone.
+    """
     tag_with_theme(theme)
     signature = Signature(login=login, code=code, comment=comment, flow_run_id=own_run_id())
     launch_run = act(theme, action, signature, start_at)

@@ -105,7 +105,8 @@ class Words:
         if value.keys() == {"basis_points"}:
             whole, rest = divmod(value["basis_points"], 100)
             return f"{whole}.{rest:02d}".rstrip("0").rstrip(".") + " %"
-        return ", ".join(f"{_word(name)} {self.value(inner, name)}" for name, inner in value.items())
+        said = {name: inner for name, inner in value.items() if inner is not False}
+        return ", ".join(f"{_word(name)} {self.value(inner, name)}" for name, inner in said.items())
 
 
 def _compare(old: Any, new: Any, path: tuple[str, ...], before: Words, after: Words) -> Iterator[Change]:  # noqa: ANN401 - JSON

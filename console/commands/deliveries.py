@@ -24,6 +24,7 @@ from console.reading import read_instant
 from console.verbs import verb_group
 from console.writing import written_whole
 from models.database import Database
+from models.queries import distributions
 from models.queries.delivery_rows import RowFilter
 from themes.service.finding import require_theme
 
@@ -168,6 +169,27 @@ def settle(
     tell({"settled": count, "as": settlement}, f"{count} settled: {settlement}", as_json=as_json)
 
 
+@app.command("resume")
+def resume(
+    theme: Annotated[str, typer.Argument(help="The theme's key.")],
+    *,
+    channel: Annotated[Channel, typer.Option(help="The channel that was stopped.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Let a channel go on that was stopped because its content was refused; senders start within seconds."""
+    with Database.from_settings().begin() as session:
+        wanted = [
+            row.id
+            for row in distributions.of_theme(session, require_theme(session, theme).id)
+            if row.channel is channel
+        ]
+        resumed = sum(distribution.resume_distribution(session, distribution_id=one) for one in wanted) > 0
+    if as_json:
+        print_json({"theme": theme, "channel": channel, "resumed": resumed})
+    else:
+        typer.echo(f"{theme} goes on by {channel}" if resumed else f"{channel} of {theme} was not stopped")
+
+
 @app.command("progress")
 def progress(
     theme: Annotated[str, typer.Argument(help="The theme's key.")],
@@ -183,7 +205,7 @@ def progress(
     if as_json:
         print_json(channels)
         return
-    columns = ["channel", "planned", *(state.value for state in DeliveryState), "failed by class"]
+    columns = ["channel", "all", *(state.value for state in DeliveryState), "failed by class"]
     print_table(f"Deliveries of {theme}", columns, [_row(one) for one in channels])
 
 

@@ -1,16 +1,19 @@
 """`themeline people`: who there is, and how they prove it."""
 
 import getpass
+import os
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from approval.identity import Enrolment
+from approval.keys import inbox_path
 from approval.secrecy import Cipher
 from approval.service import people as service
 from approval.service import questions
 from console.commands.theme import print_waiting
+from console.prefect_api import PrefectApi
 from console.printing import JsonOption, print_json, print_table, tell
 from console.verbs import verb_group
 from models.database import Database
@@ -114,6 +117,8 @@ def inbox(login: LoginArgument, *, as_json: JsonOption = False) -> None:
         service.require_person(session, login)
         found = questions.waiting(session, login=login)
     print_waiting(f"Inbox of {login}", found, as_json=as_json)
+    if not as_json and "PREFECT_API_URL" in os.environ:
+        typer.echo(f"in the Prefect UI: {PrefectApi.from_environment().ui_url}{inbox_path(login)}")
 
 
 def _show(enrolment: Enrolment, *, as_json: bool) -> None:

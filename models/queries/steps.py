@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -25,6 +25,15 @@ def begin_step(
         theme_id=theme_id, name=name, started_at=now, revision_number=revision_number, flow_run_id=flow_run_id
     )
     session.execute(statement.on_conflict_do_nothing())
+
+
+def begin_next_step(session: Session, *, theme_id: int, name: str, now: datetime) -> str:
+    """Begin a step that a theme comes to again and again: `in_review`, `in_review · 2`, … Returns its full name."""
+    again = or_(Step.name == name, Step.name.startswith(f"{name} · ", autoescape=True))
+    before = session.scalars(select(func.count()).where(Step.theme_id == theme_id, again)).one()
+    full_name = f"{name} · {before + 1}" if before else name
+    begin_step(session, theme_id=theme_id, name=full_name, now=now)
+    return full_name
 
 
 def finish_step(session: Session, *, theme_id: int, name: str, now: datetime, outcome: str) -> None:

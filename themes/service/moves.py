@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from approval.service.record import Act, write_down
 from models.queries import steps
 from models.theme import Theme
-from themes.lifecycle import Move, ThemeState, move
+from themes.lifecycle import FINAL_STATES, Move, ThemeState, move
 
 
 def move_theme(
@@ -48,6 +48,8 @@ def move_theme(
 
 
 def _note_step(session: Session, theme: Theme, before: ThemeState, now: datetime) -> None:
-    steps.finish_open_steps(session, theme_id=theme.id, prefix=f"{before.value}", now=now, outcome=theme.state.value)
-    name = f"{theme.state.value} · {now:%Y-%m-%d %H:%M:%S.%f}"[: -len("000")]
-    steps.begin_step(session, theme_id=theme.id, name=name, now=now)
+    after = theme.state.value
+    steps.finish_open_steps(session, theme_id=theme.id, prefix=before.value, now=now, outcome=after)
+    name = steps.begin_next_step(session, theme_id=theme.id, name=after, now=now)
+    if theme.state in FINAL_STATES:
+        steps.finish_step(session, theme_id=theme.id, name=name, now=now, outcome="the end")
