@@ -4,11 +4,12 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from approval.keys import inbox_path
 
@@ -18,6 +19,7 @@ PICTURES = ROOT / "docs" / "pictures"
 #: Set to have the pictures of the documentation written anew.
 WRITE_PICTURES = "THEMELINE_WRITE_PICTURES"
 PATIENCE_MS = 30_000
+INBOX_LOOKS, INBOX_MILLISECONDS = 6, 8_000
 _SWITCHES = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
@@ -47,10 +49,14 @@ class PrefectUi:
 
     def open_inbox(self, login: str) -> Locator:
         """A person's inbox by its link. Returns the questions in it."""
-        self.open(inbox_path(login))
         questions = self.page.get_by_role("link", name=re.compile(r"^Approve · "))
-        questions.first.wait_for()
-        return questions
+        for _ in range(INBOX_LOOKS):
+            # The page asks for runs up to the moment it was opened: a question of that second shows at the next look.
+            self.open(inbox_path(login))
+            with suppress(PlaywrightTimeout):
+                questions.first.wait_for(timeout=INBOX_MILLISECONDS)
+                return questions
+        raise AssertionError(f"no question in the inbox of {login}")
 
     def open_form(self) -> "AnswerForm":
         """The form of the question whose run is shown."""

@@ -153,7 +153,7 @@ def test_another_state_directory_uses_the_servers_it_is_given(
     guest = themeline_at(tmp_path, **{**trial.extra, **theirs})
     before = pids(trial.json("status"))
     refused = guest.run("up", "--dev-key")
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "THEMELINE_SECRET_KEY" in refused.stderr
     try:
         status = guest.json("up", "--no-sandbox")
@@ -188,7 +188,7 @@ def test_a_busy_port_is_named_with_the_remedy_and_nothing_is_started(
         port = taken.getsockname()[1]
         themeline = themeline_at(tmp_path, THEMELINE_PREFECT_PORT=str(port))
         outcome = themeline.run("up")
-    assert outcome.returncode == 1
+    assert outcome.returncode == 2
     assert f"port {port}" in outcome.stderr
     assert f"pid {os.getpid()}" in outcome.stderr
     assert "THEMELINE_PREFECT_PORT" in outcome.stderr
@@ -202,7 +202,7 @@ def test_a_broken_entrypoint_is_named_with_its_import_error(themeline_at: Callab
     broken.write_text(good.replace("trial_flows.trial_sender", "trial_flows.no_such_flow"), encoding="utf-8")
     themeline = themeline_at(tmp_path / "state", THEMELINE_PREFECT_FILE=str(broken), PYTHONPATH=str(TRIAL))
     try:
-        told = themeline.json("up", code=1)["error"]
+        told = themeline.json("up", code=2)["error"]
     finally:
         themeline.run("down")
     assert told["name"] == "PartFailed"

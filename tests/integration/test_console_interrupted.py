@@ -27,12 +27,15 @@ def environment(scene: Scene, tmp_path: Path) -> dict[str, str]:
 
 @contextmanager
 def started(environment: Mapping[str, str], *words: str) -> Iterator["subprocess.Popen[str]"]:
-    command = [sys.executable, "-m", "console.cli", *words]
+    # A test run in the background of a shell ignores Ctrl-C, and would hand that down.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "console.cli", *words]
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        yield process
-        process.kill()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_for_query(scene: Scene) -> None:
