@@ -60,12 +60,6 @@ def tasks(session: Session, level_id: int) -> Sequence[Task]:
     return session.scalars(select(Task).where(Task.level_id == level_id).order_by(Task.id)).all()
 
 
-def open_tasks_of_round(session: Session, round_id: int) -> Sequence[Task]:
-    return session.scalars(
-        select(Task).join(Level).join(Chain).where(Chain.round_id == round_id, Task.state == TaskState.OPEN)
-    ).all()
-
-
 def task_by_id(session: Session, task_id: int, *, lock: bool = False) -> Task:
     query = select(Task).where(Task.id == task_id).execution_options(populate_existing=lock)
     return session.scalars(query.with_for_update() if lock else query).one()
@@ -126,10 +120,6 @@ def votes(session: Session, level_id: int) -> Sequence[tuple[Decision, str]]:
     query = select(Decision, Person.login).join(Person, Person.id == Decision.person_id)
     rows = session.execute(query.where(Decision.level_id == level_id).order_by(Decision.decided_at, Decision.id))
     return [(decision, login) for decision, login in rows]
-
-
-def decision_of_task(session: Session, task_id: int) -> Decision | None:
-    return session.scalar(select(Decision).where(Decision.task_id == task_id))
 
 
 def decisions_on_theme(session: Session, theme_id: int) -> Sequence[tuple[Decision, str, str, int]]:

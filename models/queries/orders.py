@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import func, select, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.order import Order
 from models.queries.staging import Merged, merge, stage
 
 #: (sku, name, category, unit price in minor units)
@@ -77,10 +76,6 @@ def merge_order_lines(session: Session, product_line_id: int, rows: Iterable[Lin
         """,
         product_line_id=product_line_id,
     )
-
-
-def order_count(session: Session, product_line_id: int) -> int:
-    return session.scalars(select(func.count()).where(Order.product_line_id == product_line_id)).one()
 
 
 def generate_orders(session: Session) -> None:

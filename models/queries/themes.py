@@ -95,9 +95,5 @@ def product_line_by_key(session: Session, key: str) -> ProductLine | None:
     return session.scalar(select(ProductLine).where(ProductLine.key == key))
 
 
-def product_line_by_id(session: Session, product_line_id: int) -> ProductLine:
-    return session.get_one(ProductLine, product_line_id)
-
-
 def product_line_keys(session: Session) -> Sequence[str]:
     return session.scalars(select(ProductLine.key).order_by(ProductLine.key)).all()
