@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: env demo test lint format bench lock clean
+.PHONY: env demo test scenarios-approval lint format bench bench-approval lock clean
 
 env: $(READY)
 
@@ -20,7 +20,11 @@ demo: $(READY)
 	$(BIN)/themeline demo $(if $(KEEP),--keep)
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
+# Approval in plain words: against the services, through real gate runs, in Chromium. docs/scenarios.md tells how to read them.
+scenarios-approval: $(READY)
+	$(BIN)/python -m pytest tests/scenarios
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -34,6 +38,10 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+# 1,000 themes in review with 5,000 open questions; some minutes, and the cores for itself.
+bench-approval: $(READY)
+	$(BIN)/python -m benchmarks.approval_scale
 
 # Refreshes the lock to the newest versions that pyproject.toml allows; no index address is written.
 lock: $(READY)

@@ -19,7 +19,7 @@ from channels.errors import AnswerLost, NotSent
 from channels.transport import HttpResponse, HttpTransport
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-PACKED = gzip.compress(b"abc")
+PACKED = gzip.compress(b"abc", mtime=0)
 SECRET = "token-that-nobody-may-read"
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

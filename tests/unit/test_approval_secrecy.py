@@ -6,7 +6,7 @@ from approval.secrecy import Cipher, new_key
 PASSPHRASE = "correct horse battery staple"
 
 
-@pytest.mark.parametrize("key", [new_key(), PASSPHRASE])
+@pytest.mark.parametrize("key", [new_key(), PASSPHRASE], ids=["key", "passphrase"])
 def test_a_secret_opens_with_the_key_it_was_closed_with(key: str) -> None:
     closed = Cipher([key]).encrypt("JBSWY3DP")
     assert b"JBSWY3DP" not in closed

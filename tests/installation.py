@@ -1,4 +1,4 @@
-"""A running installation for the acceptance tests: one for all of them, in a directory of its own."""
+"""A running installation: one for all tests that need it, in a directory of its own."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 
 from console.supervisor.environment import load_environment
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 #: What a developer's own shell may hold must not lead a test to another installation.
 FOREIGN = ("THEMELINE_", "PREFECT_")
 
