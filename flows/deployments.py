@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import yaml
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
+from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.objects import ConcurrencyOptions
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.exceptions import ObjectAlreadyExists
@@ -66,12 +66,20 @@ async def await_server(client: PrefectClient, *, seconds: float) -> None:
 
 
 async def ensure_pool(client: PrefectClient, name: str) -> None:
-    template = ProcessWorker.get_default_base_job_template()
-    pool = WorkPoolCreate(name=name, type=type_of_pool, base_job_template=template)
+    template = job_template()
     try:
-        await client.create_work_pool(pool)
+        await client.create_work_pool(WorkPoolCreate(name=name, type=type_of_pool, base_job_template=template))
     except ObjectAlreadyExists:
-        return
+        await client.update_work_pool(name, WorkPoolUpdate(base_job_template=template))
+
+
+def job_template() -> dict[str, Any]:
+    """A process worker's template, less what would let whoever creates a run say which command it is, and where."""
+    template = ProcessWorker.get_default_base_job_template()
+    for name in ("command", "env", "working_dir"):
+        template["job_configuration"].pop(name)
+        template["variables"]["properties"].pop(name)
+    return template
 
 
 def schedules_of(entry: Mapping[str, Any]) -> list[DeploymentScheduleCreate]:
