@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     prefect_file: Path = Field(
         Path(__file__).with_name("prefect.yaml"), description="the deployments that `themeline up` registers"
     )
+    prefect_ui_url: str | None = Field(
+        None, description="where people reach Prefect's UI, for links in notices; as Prefect itself is told, if not set"
+    )
     sandbox_http_port: int = Field(0, description="port of the sandbox for HTTP; 0 takes a free one")
     sandbox_smtp_port: int = Field(0, description="port of the sandbox for SMTP; 0 takes a free one")
     approvals_poll: Duration = Field(timedelta(seconds=0.5), description="how often answered questions are looked for")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from operator import attrgetter
 from uuid import UUID
 
 from approval.canonical import canonical_json, sha256_of
@@ -35,6 +36,12 @@ class AuditEntry:
     comment: str = ""
     flow_run_id: UUID | None = None
     details: Mapping[str, object] = field(default_factory=dict)
+
+
+FIELDS = tuple(each.name for each in fields(AuditEntry))
+_READ = attrgetter(*FIELDS)
+#: Where the details of a signature keep the printed names of who signed and of whom it was for.
+SIGNED_BY, SIGNED_FOR = "signed_by", "signed_for"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +78,18 @@ def canonical_entry(entry: AuditEntry) -> str:
     Raises:
         AuditValueInvalid: a value that could be written in more than one way, or a time without a zone.
     """
-    values = {name.name: getattr(entry, name.name) for name in fields(entry)}
+    return canonical_json(plain_values(entry))
+
+
+def plain_values(entry: AuditEntry) -> dict[str, object]:
+    """Of every field, what JSON can say. Raises AuditValueInvalid."""
+    values = dict(zip(FIELDS, _READ(entry), strict=True))
     if entry.at.tzinfo is None:
         raise AuditValueInvalid(where="time", found="a time without a zone")
     values["at"] = entry.at.astimezone(UTC).isoformat(timespec="microseconds")
     values["flow_run_id"] = None if entry.flow_run_id is None else str(entry.flow_run_id)
     values["details"] = _plain(entry.details, "details")
-    return canonical_json(values)
+    return values
 
 
 def entry_hash(entry: AuditEntry) -> str:
@@ -110,9 +122,7 @@ def verify(rows: Iterable[StoredEntry], head: Head | None = None) -> AuditReport
     """
     last: Head | None = None
     for row in rows:
-        problem = _follows(row, last)
-        if problem is None and head is not None and row.entry.seq == head.seq and row.hash != head.hash:
-            problem = f"row {head.seq} is not the one that was exported: the record was rewritten at or before it"
+        problem = _follows(row, last) or _differs(row, head)
         if problem is not None:
             broken = min(row.entry.seq, _next_seq(last))
             return AuditReport(rows=_next_seq(last) - 1, head=last, broken_seq=broken, problem=problem)
@@ -122,6 +132,29 @@ def verify(rows: Iterable[StoredEntry], head: Head | None = None) -> AuditReport
         problem = f"the record ends at row {rows_seen}, but row {head.seq} was exported: its tail was cut off"
         return AuditReport(rows=rows_seen, head=last, broken_seq=rows_seen + 1, problem=problem)
     return AuditReport(rows=rows_seen, head=last)
+
+
+def verify_part(rows: Iterable[StoredEntry], head: Head | None = None) -> AuditReport:
+    """What can be told of some rows of a record, in order: each is as it was hashed, neighbours follow each other.
+
+    Whether a row between two that are no neighbours was left out or removed cannot be told.
+    """
+    last: Head | None = None
+    seen = 0
+    for row in rows:
+        problem = _follows_in_part(row, last) or _differs(row, head)
+        if problem is not None:
+            return AuditReport(rows=seen, head=last, broken_seq=row.entry.seq, problem=problem)
+        last, seen = Head(seq=row.entry.seq, hash=row.hash), seen + 1
+    return AuditReport(rows=seen, head=last)
+
+
+def _follows_in_part(row: StoredEntry, last: Head | None) -> str | None:
+    if last is not None and row.entry.seq <= last.seq:
+        return f"row {row.entry.seq} stands a second time or out of order: it was inserted or moved"
+    if last is not None and row.entry.seq == last.seq + 1:
+        return _follows(row, last)
+    return None if row.hash == _hash_or_none(row.entry) else _altered(row)
 
 
 def _next_seq(last: Head | None) -> int:
@@ -137,10 +170,20 @@ def _follows(row: StoredEntry, last: Head | None) -> str | None:
     if seq < expected:
         return f"row {seq} stands a second time or out of order: it was inserted or moved"
     if row.hash != _hash_or_none(row.entry):
-        return f"row {seq} was altered: its hash does not fit its content"
+        return _altered(row)
     if row.entry.prev_hash != (GENESIS if last is None else last.hash):
         return f"row {seq} does not follow from row {seq - 1}: one of the two was altered, inserted or replaced"
     return None
+
+
+def _altered(row: StoredEntry) -> str:
+    return f"row {row.entry.seq} was altered: its hash does not fit its content"
+
+
+def _differs(row: StoredEntry, head: Head | None) -> str | None:
+    if head is None or row.entry.seq != head.seq or row.hash == head.hash:
+        return None
+    return f"row {head.seq} is not the one that was exported: the record was rewritten at or before it"
 
 
 def _hash_or_none(entry: AuditEntry) -> str | None:

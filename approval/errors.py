@@ -153,6 +153,149 @@ class HashChanged(DecisionRefused):
         )
 
 
+class AdviceIsOut(DecisionRefused):
+    """Who asked for advice decides when it is there."""
+
+    def __init__(self, *, login: str, advisers: Sequence[str]) -> None:
+        self.login, self.advisers = login, tuple(advisers)
+        super().__init__(
+            f"{login} has asked {', '.join(advisers)} for advice and decides once it is there; "
+            "`take back` the asking to decide without it"
+        )
+
+
+class _ReturnRefused(DecisionRefused):
+    """A return has to lead to a level that was signed."""
+
+    def __init__(self, problem: str, allowed: Sequence[str]) -> None:
+        self.allowed = tuple(allowed)
+        may = f"it may go back to: {', '.join(allowed)}" if allowed else "no earlier level was signed"
+        super().__init__(f"{problem}; {may}, or to the drafter")
+
+
+class NoEarlierLevel(_ReturnRefused):
+    """No level before this one was signed by anybody."""
+
+    def __init__(self, *, level: str) -> None:
+        self.level = level
+        super().__init__(f"there is no signed level before {level!r} to return to", ())
+
+
+class LevelUnknown(_ReturnRefused):
+    """The chain has no level of that name."""
+
+    def __init__(self, *, level: str, allowed: Sequence[str], nearest: str | None = None) -> None:
+        self.level, self.nearest = level, nearest
+        meant = f"; did you mean {nearest!r}?" if nearest else ""
+        problem = f"this chain has no level {level!r}{meant}" if level.strip() else "no level to return to was named"
+        super().__init__(problem, allowed)
+
+
+class LevelNotEarlier(_ReturnRefused):
+    """A return leads back, never onward."""
+
+    def __init__(self, *, level: str, allowed: Sequence[str]) -> None:
+        self.level = level
+        super().__init__(f"level {level!r} does not come before this one", allowed)
+
+
+class LevelNotSigned(_ReturnRefused):
+    """Nobody signed that level: it was skipped, or passed by rule."""
+
+    def __init__(self, *, level: str, allowed: Sequence[str]) -> None:
+        self.level = level
+        super().__init__(f"level {level!r} was not signed by anybody", allowed)
+
+
+class NothingToTakeBack(DecisionRefused):
+    """Only one's own decision that stands can be taken back, until somebody has decided after it."""
+
+    def __init__(self, *, login: str, subject: str, because: str) -> None:
+        self.login, self.subject, self.because = login, subject, because
+        super().__init__(f"{login} cannot take a decision on {subject} back: {because}")
+
+
+class ObjectNotInReview(DecisionRefused):
+    """The theme has no such object, or nothing is asked about it."""
+
+    def __init__(self, *, theme: str, object_key: str, known: Sequence[str]) -> None:
+        self.theme, self.object_key, self.known = theme, object_key, tuple(known)
+        have = f"in review are: {', '.join(known)}" if known else "nothing of it is in review"
+        super().__init__(f"nothing of theme {theme!r} is called {object_key!r}; {have}")
+
+
+class HandRefused(DecisionRefused):
+    """A question cannot be handed on that way."""
+
+
+class PersonMayNotStandIn(HandRefused):
+    """Whom it is to be handed to may not take part in this decision."""
+
+    def __init__(self, *, login: str, because: str) -> None:
+        self.login, self.because = login, because
+        super().__init__(f"{login} cannot be asked here: {because}")
+
+
+class LastSigner(HandRefused):
+    """A level is never left without anybody who could settle it."""
+
+    def __init__(self, *, login: str, level: str) -> None:
+        self.login, self.level = login, level
+        super().__init__(
+            f"{login} cannot be removed from level {level!r}: those left could not settle it; add a signer first"
+        )
+
+
+class NotYoursToRemove(HandRefused):
+    """A signer is removed by who added them, or by an administrator."""
+
+    def __init__(self, *, login: str, person: str) -> None:
+        self.login, self.person = login, person
+        super().__init__(
+            f"{login} did not add {person}; only who added a signer, or whom the policy lets override, removes them"
+        )
+
+
+class OverrideNotAllowed(HandRefused):
+    """Only whom the policy names may override."""
+
+    def __init__(self, *, login: str, allowed: Sequence[str]) -> None:
+        self.login, self.allowed = login, tuple(allowed)
+        may = f"only {', '.join(allowed)} may" if allowed else "the policy lets nobody (its key `override`)"
+        super().__init__(f"{login} may not override here: {may}")
+
+
+class OtherProductLine(DecisionRefused):
+    """A person limited to product lines acts on those alone."""
+
+    def __init__(self, *, login: str, product_line: str) -> None:
+        self.login, self.product_line = login, product_line
+        super().__init__(
+            f"{login} may not act on product line {product_line!r}; `themeline people limit {login}` changes that"
+        )
+
+
+class CodeNeeded(ApprovalError):
+    """An edit of a theme in review voids approvals, so it is signed."""
+
+    def __init__(self, *, theme: str) -> None:
+        self.theme = theme
+        super().__init__(
+            f"theme {theme!r} is in review: an edit voids approvals and needs your one-time code "
+            "(`--code`, or the field of the form)"
+        )
+
+
+class PolicyOfOtherLine(ApprovalError):
+    """A policy that names product lines is for those alone."""
+
+    def __init__(self, *, policy: str, product_line: str, lines: Sequence[str]) -> None:
+        self.policy, self.product_line, self.lines = policy, product_line, tuple(lines)
+        super().__init__(
+            f"policy {policy!r} is for {', '.join(lines)}, not for product line {product_line!r}: name another policy"
+        )
+
+
 class CommentRequired(DecisionRefused):
     """Everything but an approval needs a comment."""
 
@@ -250,4 +393,15 @@ class AuditValueInvalid(ApprovalError):
         self.where, self.found = where, found
         super().__init__(
             f"audit {where}: {found} is not allowed; give text, whole numbers, true, false, none, lists, mappings"
+        )
+
+
+class StateMoveInvalid(RuntimeError):
+    """Something was about to go from a state to one that its table of moves does not lead to: a fault of ours."""
+
+    def __init__(self, *, subject: str, origin: str, target: str, allowed: Sequence[str]) -> None:
+        self.subject, self.origin, self.target, self.allowed = subject, origin, target, tuple(allowed)
+        leads = f"leads to {', '.join(allowed)}" if allowed else "nothing leads on"
+        super().__init__(
+            f"a {subject} cannot go from {origin} to {target} (from {origin} {leads}); nothing was written"
         )

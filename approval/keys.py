@@ -33,7 +33,12 @@ def gate_tags(*, theme_key: str, login: str, level: int) -> Sequence[str]:
 
 
 def gate_run_name(*, title: str, level: int, level_name: str, login: str) -> str:
-    return f"Approve · {title} · level {level} {level_name} · {login}"
+    return f"Approve · {title}{gate_run_name_end(level=level, level_name=level_name, login=login)}"
+
+
+def gate_run_name_end(*, level: int, level_name: str, login: str) -> str:
+    """What stays of the name while the theme gets other titles."""
+    return f" · level {level} {level_name} · {login}"
 
 
 def inbox_path(login: str) -> str:

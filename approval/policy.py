@@ -2,99 +2,42 @@
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from datetime import timedelta
-from decimal import Decimal, InvalidOperation
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    StringConstraints,
-    ValidationError,
-    field_validator,
-)
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic_core import ErrorDetails
 
 from approval.canonical import canonical_json, sha256_of
-from approval.condition import Condition, parse_condition
-from approval.errors import ConditionInvalid, PolicyInvalid, Problem, nearest
-from approval.quorum import Quorum, QuorumKind
+from approval.errors import PolicyInvalid, Problem, nearest
+from approval.notation import Duration, Name, QuorumValue, When, shown, unfit, write_duration
 from approval.states import ObjectKind
 
 ROLE_PREFIX = "role:"
 
-_UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1), "s": timedelta(seconds=1)}
-_ALLOWED_DURATION = "a duration such as 90m, 24h or 3d"
-_ALLOWED_QUORUM = "any, all, {count: N} with N from 1, or {ratio: p} with p above 0 and at most 1"
+#: Keys that came after the first release. Unused they are not written, so that a policy without them keeps its hash.
+_LATER_KEYS = frozenset({"in_turn", "product_lines", "keep_on_decrease", "override", "recall"})
 
 
-def _unfit(found: object, allowed: str, meant: str | None = None) -> PydanticCustomError:
-    context = {"found": _shown(found), "allowed": allowed, "nearest": meant or ""}
-    return PydanticCustomError("unfit", "{found}; allowed: {allowed}", context)
+def is_role(name: str) -> bool:
+    return name.startswith(ROLE_PREFIX)
 
 
-def parse_duration(value: object) -> timedelta:
-    """`90m`, `24h`, `3d` or a sum such as `1d12h`."""
-    if isinstance(value, timedelta):
-        return value
-    if not isinstance(value, str) or not re.fullmatch(r"(?:[0-9]{1,6}[dhms])+", value):
-        raise _unfit(value, _ALLOWED_DURATION)
-    parts: list[tuple[str, str]] = re.findall(r"([0-9]+)([dhms])", value)
-    duration = sum((int(count) * _UNITS[unit] for count, unit in parts), timedelta())
-    if duration <= timedelta():
-        raise _unfit(value, _ALLOWED_DURATION)
-    return duration
+def role_of(name: str) -> str:
+    return name.removeprefix(ROLE_PREFIX).strip()
 
 
-def write_duration(duration: timedelta) -> str:
-    """In the largest unit that leaves no rest: one duration is always written in one way."""
-    for letter, unit in _UNITS.items():
-        if not duration % unit:
-            return f"{duration // unit}{letter}"
-    raise ValueError(f"{duration!r} has parts of a second")
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise unfit(f"{', '.join(twice)} more than once", "each name once")
+    return names
 
 
-def parse_quorum(value: object) -> Quorum:
-    match value:
-        case Quorum():
-            return value
-        case "any" | "all":
-            return Quorum(kind=QuorumKind(value))
-        case {"count": int(count), **rest} if not rest and count >= 1 and not isinstance(count, bool):
-            return Quorum(kind=QuorumKind.COUNT, count=count)
-        case {"ratio": int() | float() | str() as written, **rest} if not rest and not isinstance(written, bool):
-            ratio = _decimal(str(written))
-            if ratio is not None and 0 < ratio <= 1:
-                return Quorum(kind=QuorumKind.RATIO, ratio=ratio.normalize())
-    word = next(iter(value), None) if isinstance(value, Mapping) else value
-    raise _unfit(value, _ALLOWED_QUORUM, nearest(str(word), QuorumKind) if word not in list(QuorumKind) else None)
-
-
-def _decimal(written: str) -> Decimal | None:
-    try:
-        number = Decimal(written)
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None
-
-
-def _parse_when(value: object) -> Condition:
-    if isinstance(value, Condition):
-        return value
-    if not isinstance(value, str):
-        raise _unfit(value, 'a condition in quotes, such as "budget >= 10000"')
-    try:
-        return parse_condition(value)
-    except ConditionInvalid as broken:
-        found = f"{broken.found} at column {broken.column}"
-        context = {"found": found, "allowed": broken.allowed, "nearest": broken.nearest or ""}
-        raise PydanticCustomError("unfit", "{found}; allowed: {allowed}", context) from broken
+def _roles_have_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    if any(is_role(name) and not role_of(name) for name in names):
+        raise unfit("role: without a name", "role:<name of the role>")
+    return names
 
 
 def _levels(value: object) -> object:
@@ -103,15 +46,21 @@ def _levels(value: object) -> object:
     if isinstance(value, list | tuple) and value:
         return value
     meant = nearest(value, ["none"]) if isinstance(value, str) else None
-    raise _unfit(value, "a list of levels, or none for 'approved by rule'", meant)
+    raise unfit(value, "a list of levels, or none for 'approved by rule'", meant)
 
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-Duration = Annotated[timedelta, PlainValidator(parse_duration), PlainSerializer(write_duration)]
+Names = Annotated[tuple[Name, ...], Field(strict=False), AfterValidator(_each_once)]
+People = Annotated[Names, AfterValidator(_roles_have_names)]  # logins, or role:<role>
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
+
+    def to_plain(self) -> dict[str, Any]:
+        """As a policy file writes it."""
+        fields = type(self).model_fields
+        unused = {name for name in _LATER_KEYS & fields.keys() if getattr(self, name) == fields[name].default}
+        return self.model_dump(mode="json", exclude_none=True, exclude=unused)
 
 
 class Remind(_Part):
@@ -121,32 +70,20 @@ class Remind(_Part):
 
 class Level(_Part):
     level: Name
-    approvers: Annotated[tuple[Name, ...], Field(min_length=1, strict=False)]  # logins, or role:<role>
-    quorum: Annotated[Quorum, PlainValidator(parse_quorum), PlainSerializer(Quorum.to_plain)]
-    veto: Annotated[tuple[Name, ...], Field(strict=False)] = ()
-    when: Annotated[Condition | None, PlainValidator(_parse_when), PlainSerializer(lambda when: when and when.text)] = (
-        None
-    )
+    approvers: Annotated[People, Field(min_length=1)]
+    quorum: QuorumValue
+    veto: People = ()
+    in_turn: bool = False  # asked one after another, in the order written; those of a role in alphabetical order
+    when: When = None  # the level applies where this holds, or cannot be told
+    skip_when: When = None  # it is left out where this holds; what cannot be told never skips
     due: Duration | None = None
     remind: Remind | None = None
-
-    @field_validator("approvers", "veto")
-    @classmethod
-    def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if twice := [name for name, count in Counter(names).items() if count > 1]:
-            raise _unfit(f"{', '.join(twice)} more than once", "each name once")
-        return names
-
-    @field_validator("approvers")
-    @classmethod
-    def _roles_have_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if any(is_role(name) and not role_of(name) for name in names):
-            raise _unfit("role: without a name", "role:<name of the role>")
-        return names
+    escalate: Duration | None = None  # after its opening: the manager of whoever has not answered is asked too
+    on_due: Literal["approve", "reject", "return to drafter"] | None = None  # done in the name of `system:timeout`
 
 
 def _written_levels(levels: tuple[Level, ...]) -> object:
-    return [level.model_dump(mode="json", exclude_none=True) for level in levels] or "none"
+    return [level.to_plain() for level in levels] or "none"
 
 
 Levels = Annotated[tuple[Level, ...], Field(strict=False), BeforeValidator(_levels), PlainSerializer(_written_levels)]
@@ -163,6 +100,10 @@ class Policy(_Part):
     dedupe: Literal["none", "consecutive", "all"] = "none"
     straight_back: bool = False
     takedown: Annotated[tuple[Name, ...], Field(strict=False)] = ()
+    product_lines: Names = ()  # that themes under it may belong to; empty: all
+    keep_on_decrease: bool = False  # a chain stands where an edit did nothing but lower amounts
+    override: People = ()  # who may settle a level over the heads of those asked
+    recall: People = ()  # who may recall beside the author and the approvers of the last level
 
     def levels(self, kind: ObjectKind) -> tuple[Level, ...]:
         chains = {ObjectKind.THEME: self.theme, ObjectKind.COUPON: self.coupon, ObjectKind.ACTIVITY: self.activity}
@@ -170,19 +111,11 @@ class Policy(_Part):
 
     def canonical(self) -> str:
         """Canonical JSON, which `parse_policy` reads back to an equal policy."""
-        return canonical_json(self.model_dump(mode="json", exclude_none=True))
+        return canonical_json(self.to_plain())
 
     @property
     def hash(self) -> str:
         return sha256_of(self.canonical())
-
-
-def is_role(name: str) -> bool:
-    return name.startswith(ROLE_PREFIX)
-
-
-def role_of(name: str) -> str:
-    return name.removeprefix(ROLE_PREFIX).strip()
 
 
 def parse_policy(text: str) -> Policy:
@@ -194,7 +127,7 @@ def parse_policy(text: str) -> Policy:
     raw, repeated = _read_yaml(text)
     if not isinstance(raw, dict):
         raise PolicyInvalid(
-            [Problem(path="policy file", found=_shown(raw), allowed="keys and values: policy, fallback, theme, …")]
+            [Problem(path="policy file", found=shown(raw), allowed="keys and values: policy, fallback, theme, …")]
         )
     try:
         policy = Policy.model_validate(raw)
@@ -269,8 +202,8 @@ def _problem(error: ErrorDetails) -> Problem:
         case "literal_error":
             words = re.findall(r"'([^']*)'", context["expected"])
             meant = nearest(str(error["input"]), words)
-            return Problem(path=path, found=_shown(error["input"]), allowed=context["expected"], nearest=meant)
-    return Problem(path=path, found=_shown(error["input"]), allowed=_ALLOWED.get(error["type"], error["msg"]))
+            return Problem(path=path, found=shown(error["input"]), allowed=context["expected"], nearest=meant)
+    return Problem(path=path, found=shown(error["input"]), allowed=_ALLOWED.get(error["type"], error["msg"]))
 
 
 _ALLOWED: dict[str, str] = {
@@ -282,15 +215,6 @@ _ALLOWED: dict[str, str] = {
     "int_type": "a whole number",
     "model_type": "keys and values",
 }
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
-    text = value if isinstance(value, str) and " " in value else repr(value)
-    return text if len(text) <= 80 else text[:79] + "…"  # noqa: PLR2004 - one line of a terminal
 
 
 def _contradictions(policy: Policy) -> list[Problem]:
@@ -309,6 +233,10 @@ def _contradictions(policy: Policy) -> list[Problem]:
 
 
 def _contradictions_of_level(place: str, level: Level) -> list[Problem]:
+    return [*_contradictions_of_people(place, level), *_contradictions_of_rules(place, level), *_idle(place, level)]
+
+
+def _contradictions_of_people(place: str, level: Level) -> list[Problem]:
     if any(is_role(name) for name in level.approvers):
         return []  # how many a role has is known when the policy is applied
     problems = [
@@ -326,3 +254,31 @@ def _contradictions_of_level(place: str, level: Level) -> list[Problem]:
         found, allowed = f"count {needed}", f"at most {listed}, the number of approvers"
         problems.append(Problem(path=f"{place}.quorum", found=found, allowed=allowed))
     return problems
+
+
+def _contradictions_of_rules(place: str, level: Level) -> list[Problem]:
+    if level.skip_when is None:
+        return []
+    path, text = f"{place}.skip_when", level.skip_when.text
+    if not level.skip_when.facts:
+        return [Problem(path=path, found=f"{text}, which asks for no fact", allowed="a condition on facts")]
+    if level.skip_when == level.when:
+        found = f"{text}, the same as when: this level would ask only where facts are not available"
+        return [Problem(path=path, found=found, allowed="another condition than that of when")]
+    return []
+
+
+def _idle(place: str, level: Level) -> list[Problem]:
+    """What time would never come to do, because the level is settled when it is due."""
+    if level.on_due is None:
+        return []
+    if level.due is None:
+        found = f"{level.on_due!r} without a due time"
+        return [Problem(path=f"{place}.on_due", found=found, allowed="due: beside it, such as due: 24h")]
+    due, acts = level.due, f"when on_due acts ({write_duration(level.due)})"
+    early = {"escalate": level.escalate, "remind.every": None if level.remind is None else level.remind.every}
+    return [
+        Problem(path=f"{place}.{key}", found=write_duration(after), allowed=f"less than the time due, {acts}")
+        for key, after in early.items()
+        if after is not None and after >= due
+    ]

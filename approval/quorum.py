@@ -18,7 +18,8 @@ class QuorumKind(StrEnum):
 class LevelOutcome(StrEnum):
     OPEN = "open"
     APPROVED = "approved"
-    RETURNED = "returned"
+    RETURNED = "returned"  # to the drafter
+    SENT_BACK = "sent back"  # to an earlier level
     REJECTED = "rejected"
 
 
@@ -69,34 +70,59 @@ ALL = Quorum(kind=QuorumKind.ALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vote:
-    login: str
+    seat: str  # login of the first owner of the question, whoever answered it
     kind: DecisionKind
+    override: bool = False  # an administrator's: it needs no seat and settles at once
 
 
-def settle(quorum: Quorum, asked: Collection[str], votes: Sequence[Vote], veto: Collection[str] = ()) -> LevelOutcome:
+_AT_ONCE = {
+    DecisionKind.RETURN_TO_DRAFTER: LevelOutcome.RETURNED,
+    DecisionKind.RETURN_TO_PREVIOUS: LevelOutcome.SENT_BACK,
+    DecisionKind.RETURN_TO_LEVEL: LevelOutcome.SENT_BACK,
+}
+_OVERRIDDEN = {**_AT_ONCE, DecisionKind.APPROVE: LevelOutcome.APPROVED, DecisionKind.REJECT: LevelOutcome.REJECTED}
+
+
+def settle(
+    quorum: Quorum,
+    asked: Collection[str],
+    votes: Sequence[Vote],
+    veto: Collection[str] = (),
+    required: Collection[str] = (),
+) -> LevelOutcome:
     """What a level has come to, from the votes in the order of their time.
 
-    A return to the drafter ends the round whoever of those asked gives it: it counts under no quorum. Votes of persons
-    not asked, and second votes of one person, count for nothing. Once settled, later votes change nothing.
+    `asked` are the seats that the quorum counts, `required` the added signers beside them: each of those has to
+    approve too, and a rejection by one is a veto. A return ends the level whoever of both gives it. Votes of others,
+    and second votes of one seat, count for nothing. Once settled, later votes change nothing.
     """
-    everybody = frozenset(asked)
+    seats, needed_too = frozenset(asked) - frozenset(required), frozenset(required)
     approving: set[str] = set()
     rejecting: set[str] = set()
     for vote in votes:
-        if vote.login not in everybody or vote.login in approving | rejecting:
+        if vote.override:
+            return _OVERRIDDEN[vote.kind]
+        if vote.seat not in seats | needed_too or vote.seat in approving | rejecting:
             continue
-        if vote.kind is DecisionKind.RETURN_TO_DRAFTER:
-            return LevelOutcome.RETURNED
-        (approving if vote.kind is DecisionKind.APPROVE else rejecting).add(vote.login)
-        if vote.kind is DecisionKind.REJECT and vote.login in veto:
-            return LevelOutcome.REJECTED
-        outcome = _count(quorum, len(everybody), len(approving), len(rejecting))
-        if outcome is not LevelOutcome.OPEN:
+        if outcome := _AT_ONCE.get(vote.kind):
             return outcome
+        (approving if vote.kind is DecisionKind.APPROVE else rejecting).add(vote.seat)
+        if vote.kind is DecisionKind.REJECT and vote.seat in {*veto, *needed_too}:
+            return LevelOutcome.REJECTED
+        counted = _count(quorum, len(seats), len(approving & seats), len(rejecting & seats))
+        if counted is LevelOutcome.REJECTED or (counted is LevelOutcome.APPROVED and needed_too <= approving):
+            return counted
     return LevelOutcome.OPEN
 
 
+def reachable(quorum: Quorum, seats: int) -> bool:
+    """Whether so many could still settle the level with their approvals."""
+    return 0 < seats >= quorum.needed(seats)
+
+
 def _count(quorum: Quorum, asked: int, approvals: int, rejections: int) -> LevelOutcome:
+    if not asked:  # everybody it would count was removed: whoever mends the level asks somebody else
+        return LevelOutcome.OPEN
     needed = quorum.needed(asked)
     if approvals >= needed:
         return LevelOutcome.APPROVED

@@ -33,7 +33,8 @@ class Cipher:
         if not kept:
             raise SecretKeyMissing
         self._count = len(kept)
-        self._fernet = MultiFernet([_fernet(key, position) for position, key in enumerate(kept, start=1)])
+        fernets = [_fernet(key, position) for position, key in enumerate(kept, start=1)]
+        self._newest, self._fernet = fernets[0], MultiFernet(fernets)
 
     @classmethod
     def from_setting(cls, value: str | None) -> "Cipher":
@@ -49,6 +50,14 @@ class Cipher:
             return self._fernet.decrypt(bytes(token)).decode()
         except InvalidToken as refused:
             raise SecretUnreadable from refused
+
+    def is_current(self, token: bytes) -> bool:
+        """Whether the first key alone opens it."""
+        try:
+            self._newest.decrypt(bytes(token))
+        except InvalidToken:
+            return False
+        return True
 
     def reencrypt(self, token: bytes) -> bytes:
         """The same secret under the first key, so that older keys can be dropped."""

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from channels.engine import Backoff
 from channels.errors import AccountSettingsInvalid
@@ -33,6 +34,28 @@ class Limits(_Part):
         )
 
 
+class NoticeVariable(StrEnum):
+    """What a template for notices may be filled with."""
+
+    NAME = "name"  # of the person
+    THEME = "theme"  # its key
+    SUBJECT = "subject"
+    TEXT = "text"
+    LINK = "link"
+
+
+class NoticeTemplate(_Part):
+    """The template registered with the provider that carries notices, where it takes no free text."""
+
+    template: Annotated[str, Field(min_length=1)]
+    variables: dict[str, NoticeVariable]  # the template's own name -> ours
+    sign_name: str | None = None  # in place of the account's own
+
+
+#: A notice is a letter or a text message to somebody who has no device registered with us.
+NOTICE_CHANNELS = (Channel.EMAIL, Channel.SMS)
+
+
 class AccountEntry(_Part):
     account: Annotated[str, Field(min_length=1)]
     product_line: Annotated[str, Field(min_length=1)]
@@ -41,14 +64,40 @@ class AccountEntry(_Part):
     settings: dict[str, Any] = Field(default_factory=dict)
     secrets: dict[str, str] = Field(default_factory=dict)  # name -> environment variable that holds it
     limits: Limits = Limits()
+    notices: bool = False  # it carries what the product itself has to tell people, reminders among it
+    notice_template: NoticeTemplate | None = None
+
+    @model_validator(mode="after")
+    def _notices_fit(self) -> Self:
+        if self.notices and self.channel not in NOTICE_CHANNELS:
+            raise ValueError(f"notices go by {' and '.join(NOTICE_CHANNELS)}, not by {self.channel}")
+        if self.notice_template and not (self.notices and self.channel is Channel.SMS):
+            raise ValueError("notice_template is for an account of channel sms with `notices: true`")
+        return self
 
 
 class _File(_Part):
     accounts: Annotated[list[AccountEntry], Field(min_length=1)]
 
+    @model_validator(mode="after")
+    def _one_serves_notices(self) -> Self:
+        serving: dict[tuple[str, Channel], str] = {}
+        for entry in self.accounts:
+            place = entry.product_line, entry.channel
+            if entry.notices and serving.setdefault(place, entry.account) != entry.account:
+                raise ValueError(
+                    f"{serving[place]} and {entry.account} both have `notices: true` for {entry.channel} of "
+                    f"{entry.product_line}: one account serves them"
+                )
+        return self
+
 
 def read_accounts(text: str, *, where: str) -> Sequence[AccountEntry]:
-    """Read an account file. Raises AccountSettingsInvalid with every problem; no value of it is repeated there."""
+    """Read an account file, those that give up serving notices before those that take it on.
+
+    Raises:
+        AccountSettingsInvalid: with every problem; no setting's value is repeated there.
+    """
     try:
         raw = yaml.safe_load(text)
     except yaml.YAMLError as broken:
@@ -56,7 +105,7 @@ def read_accounts(text: str, *, where: str) -> Sequence[AccountEntry]:
         line = f"line {mark.line + 1}: " if mark else ""
         raise AccountSettingsInvalid(account=where, problems=[f"{line}this is not YAML"]) from None
     try:
-        return _File.model_validate(raw).accounts
+        return sorted(_File.model_validate(raw).accounts, key=lambda entry: entry.notices)
     except ValidationError as invalid:
         problems = [f"{'.'.join(map(str, error['loc'])) or 'the file'}: {error['msg']}" for error in invalid.errors()]
         raise AccountSettingsInvalid(account=where, problems=problems) from None

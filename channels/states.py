@@ -10,6 +10,13 @@ class Channel(StrEnum):
     MINI_PROGRAM = "mini_program"
 
 
+class Purpose(StrEnum):
+    """What a message is sent for."""
+
+    THEME = "theme"
+    CORRECTION = "correction"  # after a takedown, to those whom the theme had reached
+
+
 class DeliveryState(StrEnum):
     PLANNED = "planned"
     SENDING = "sending"
@@ -40,6 +47,9 @@ FINAL_STATES = frozenset(
 
 #: The provider has these; their number equals the provider's own count.
 REACHED_STATES = frozenset({DeliveryState.SENT, DeliveryState.DELIVERED})
+
+#: The person has the message, or may have it.
+MAY_BE_REACHED_STATES = REACHED_STATES | {DeliveryState.UNKNOWN}
 
 #: A sender may claim these once their time has come.
 CLAIMABLE_STATES = frozenset({DeliveryState.PLANNED, DeliveryState.RETRYING, DeliveryState.HELD})

@@ -21,13 +21,14 @@ VERBS = {
     "status": "installation",
     "import": "import_retail",
     "people": "people",
-    "inbox": "people",
+    "inbox": "inbox",
     "policy": "policy",
     "accounts": "accounts",
     "theme": "theme",
     "deliveries": "deliveries",
     "audit": "audit",
     "alerts": "alerts",
+    "notices": "notices",
     "demo": "demo",
 }
 _OWN_VERBS = frozenset({"up", "down", "status", "demo"})  # they know by themselves which installation they mean

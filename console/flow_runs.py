@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+import typer
+
 from console.prefect_api import PrefectApi
+from console.printing import print_json
 from console.refusals import FlowFailed
 
 WAIT_SECONDS = 180.0
@@ -24,6 +27,14 @@ def run_flow(deployment: str, parameters: Mapping[str, Any], *, seconds: float =
     if state["type"] != "COMPLETED":
         raise FlowFailed(name=deployment, state=state["name"], message=message, url=url)
     return {"flow_run": run["id"], "state": state["name"], "message": message, "url": url}
+
+
+def report_run(key: str, run: Mapping[str, object], *, as_json: bool) -> None:
+    """What became of a run that moved a theme."""
+    if as_json:
+        print_json({"theme": key, **run})
+    else:
+        typer.echo(f"{key}: {run['message']} ({run['url']})")
 
 
 def _reason(message: str) -> str:

@@ -10,7 +10,7 @@ from approval.keys import pause_key
 from approval.service.decisions import Decided
 from approval.service.questions import AskedHere, GateForm
 from approval.states import TaskState
-from tasks.gate_runs import answer_form_with, read_answer
+from tasks.gate_runs import answer_form_with, read_answer, showed_its_brief
 from tasks.moving_on import move_on
 from tasks.own_run import own_run_id
 from tasks.theme_steps import alert, ask_again, asked_in, decide
@@ -28,10 +28,13 @@ def approval_gate() -> State:
         return _nothing_asked(run_id)
     if asked.state is not TaskState.OPEN:
         return _over(asked)
-    answer = read_answer(run_id, asked.task_id, asked.attempt)
+    answer = read_answer(run_id, asked)
     if answer is None:
-        _report_bypass(asked)
+        _report_bypass(asked, "its run went on without an answer that fits the form")
         return _put_again(asked, "no answer that fits the form has come; please answer again")
+    if not showed_its_brief(run_id, asked):
+        _report_bypass(asked, "its brief was altered or is missing")
+        return _put_again(asked, "the brief had been altered; please read this one and answer again")
     outcome = decide(asked, answer, run_id)
     if not isinstance(outcome, Decided):
         return _put_again(asked, str(outcome))
@@ -61,12 +64,9 @@ def _suspend(form: GateForm) -> None:
     suspend_flow_run(wait_for_input=answer_form, key=pause_key(form.task_id, form.attempt), timeout=None)
 
 
-def _report_bypass(asked: AskedHere) -> None:
-    """Through the form no run goes on without its answer: somebody or something else moved it."""
-    text = (
-        f"the question to {asked.login} about theme {asked.theme_key!r}: its run went on without an answer that fits "
-        "the form; nothing was decided by it"
-    )
+def _report_bypass(asked: AskedHere, what: str) -> None:
+    """Through the form alone none of this happens: somebody or something else was at it."""
+    text = f"the question to {asked.login} about theme {asked.theme_key!r}: {what}; nothing was decided by it"
     key = f"gate:{asked.task_id}:{asked.attempt}"
     alert(key=key, subject="a gate was bypassed or lost", text=text, theme_key=asked.theme_key)
 

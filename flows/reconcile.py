@@ -5,10 +5,12 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from tasks.distribution import open_distributions, plan_channel, settle_finished, sweep_deliveries
-from tasks.healing import heal_gates, heal_launches, live_themes, themes_to_move_on
-from tasks.moving_on import move_on
+from tasks.healing import heal_gates
+from tasks.launch_healing import heal_launches, live_themes, themes_to_move_on
+from tasks.moving_on import move_all_on
 from tasks.own_run import own_run_id
 from tasks.sender_runs import ensure_sender
+from tasks.takedowns import follow_takedowns
 from tasks.upkeep_turns import turn
 
 
@@ -24,9 +26,9 @@ def reconcile() -> State:
 def _reconcile() -> None:
     heal_gates()
     heal_launches()
-    for theme_id in themes_to_move_on():
-        move_on(theme_id)
+    move_all_on(themes_to_move_on())
     sweep_deliveries()
+    follow_takedowns()
     for live in live_themes():
         if not live.planned:
             for distribution_id in open_distributions(live.theme_id):

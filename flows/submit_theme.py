@@ -7,10 +7,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from pydantic import Field
 
+from approval.service.signing import Signature
 from tasks.moving_on import move_on
 from tasks.own_run import own_run_id, tag_with_theme
 from tasks.theme_steps import submit
-from themes.service.review import Signature
 
 
 @flow(name="submit-theme")

@@ -1,4 +1,4 @@
-"""What time brings about: starts that were missed, themes that are over, codes that nobody can use any more."""
+"""What time brings about: reminders, escalations, due actions, starts that were missed, themes that are over."""
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -6,6 +6,10 @@ from prefect.states import Completed
 
 from settings import get_settings
 from tasks.distribution import settle_finished, sweep_deliveries
+from tasks.launch_healing import themes_to_move_on
+from tasks.moving_on import move_all_on
+from tasks.notices import send_notices
+from tasks.review_timers import act_on_due_levels, mend_levels, run_timers
 from tasks.theme_steps import end_themes, forget_used_codes, miss_late_starts
 from tasks.timeline import publish_timeline
 from tasks.upkeep_turns import turn
@@ -22,8 +26,13 @@ def sweep_deadlines() -> State:
 
 def _sweep() -> None:
     miss_late_starts(get_settings().launch_grace)
+    mend_levels()
+    run_timers()
+    act_on_due_levels()
+    move_all_on(themes_to_move_on())
     for theme_id in end_themes():
         settle_finished(theme_id)
         publish_timeline(theme_id)
     sweep_deliveries()
     forget_used_codes()
+    send_notices()

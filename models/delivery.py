@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from channels.states import Channel, DeliveryState, ErrorClass
+from channels.states import Channel, DeliveryState, ErrorClass, Purpose
 from models.base import Base
 
 
@@ -32,18 +32,20 @@ class DistributionState(StrEnum):
     SENDING = "sending"
     STOPPED = "stopped"  # a content error: a person looks
     COMPLETE = "complete"
+    CANCELLED = "cancelled"  # taken down, or given back by a recall: nothing of it leaves
 
 
 class Distribution(Base):
-    """One channel of one launched revision: what was planned, and whether it may go on."""
+    """One channel of one launched revision, or of its correction: what was planned, and whether it may go on."""
 
     __tablename__ = "distributions"
-    __table_args__ = (UniqueConstraint("theme_id", "revision_id", "channel"),)
+    __table_args__ = (UniqueConstraint("theme_id", "revision_id", "channel", "purpose"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     theme_id: Mapped[int] = mapped_column(ForeignKey("themes.id", ondelete="CASCADE"))
     revision_id: Mapped[int] = mapped_column(ForeignKey("revisions.id"))
     channel: Mapped[Channel]
+    purpose: Mapped[Purpose] = mapped_column(server_default=Purpose.THEME.value)
     account_id: Mapped[int] = mapped_column(ForeignKey("provider_accounts.id"))
     state: Mapped[DistributionState]
     stopped_because: Mapped[str | None]
@@ -57,7 +59,7 @@ class Delivery(Base):
 
     __tablename__ = "deliveries"
     __table_args__ = (
-        UniqueConstraint("theme_id", "channel", "address"),
+        UniqueConstraint("theme_id", "channel", "address", "purpose"),
         Index(
             "ix_deliveries_due",
             "distribution_id",
@@ -73,10 +75,12 @@ class Delivery(Base):
         ),
     )
 
-    id: Mapped[UUID] = mapped_column(primary_key=True)  # deterministic: theme, revision, channel, address
+    # Deterministic: theme, revision, channel, address; of a correction its purpose as well.
+    id: Mapped[UUID] = mapped_column(primary_key=True)
     distribution_id: Mapped[int] = mapped_column(ForeignKey("distributions.id", ondelete="CASCADE"))
     theme_id: Mapped[int] = mapped_column(ForeignKey("themes.id", ondelete="CASCADE"))
     channel: Mapped[Channel]
+    purpose: Mapped[Purpose] = mapped_column(server_default=Purpose.THEME.value)
     customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"))
     address: Mapped[str]
     state: Mapped[DeliveryState]

@@ -34,11 +34,22 @@ class Theme(Base):
 
 
 class ThemeEditor(Base):
-    """Somebody who saved a theme since it was last live: may not decide on it. The set only grows."""
+    """Somebody who saved a theme: may not decide on the theme itself. The set only grows."""
 
     __tablename__ = "theme_editors"
 
     theme_id: Mapped[int] = mapped_column(ForeignKey("themes.id", ondelete="CASCADE"), primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id"), primary_key=True)
+    first_saved_at: Mapped[datetime]
+
+
+class OfferEditor(Base):
+    """Somebody who edited an offer of a theme: may not decide on it. The set only grows."""
+
+    __tablename__ = "offer_editors"
+
+    theme_id: Mapped[int] = mapped_column(ForeignKey("themes.id", ondelete="CASCADE"), primary_key=True)
+    offer_key: Mapped[str] = mapped_column(primary_key=True)
     person_id: Mapped[int] = mapped_column(ForeignKey("people.id"), primary_key=True)
     first_saved_at: Mapped[datetime]
 

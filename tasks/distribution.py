@@ -8,8 +8,9 @@ from prefect import task
 
 from channels.service import distribution
 from channels.service.distribution import ChannelProgress
-from channels.states import Channel
-from models.delivery import DistributionState
+from channels.service.errors import DistributionClosed
+from channels.states import Channel, Purpose
+from models.delivery import Distribution, DistributionState
 from models.queries import distributions, steps, themes
 from tasks.connection import clock, database
 from themes.revision import load
@@ -23,6 +24,7 @@ class Planned:
     rows: int
     new: int
     left_out: dict[str, int]
+    closed_because: str | None = None  # nothing was planned: the theme was taken down, or ended, meanwhile
 
 
 @task(name="open distributions", retries=3, retry_delay_seconds=1)
@@ -40,17 +42,20 @@ def open_distributions(theme_id: int) -> list[int]:
 
 @task(name="plan channel", task_run_name="plan distribution {distribution_id}", retries=3, retry_delay_seconds=1)
 def plan_channel(distribution_id: int, flow_run_id: UUID | None) -> Planned:
-    """Create the rows of one channel that are missing, in one transaction."""
+    """Create the rows of one channel that are missing, in one transaction; none of a theme that is over meanwhile."""
     with database().begin() as session:
         row = distributions.by_id(session, distribution_id)
         if row is None:
             raise LookupError(f"there is no distribution {distribution_id}")
         theme = themes.theme_by_id(session, row.theme_id)
         value = load(themes.revision_by_id(session, row.revision_id).content)
-        name = f"plan · {row.channel}"
-        steps.begin_step(session, theme_id=theme.id, name=name, now=clock(), flow_run_id=flow_run_id)
+        name, began_at = f"plan · {row.channel}", clock()
         audience = audience_of(theme, value, as_of=row.segment_as_of)
-        report = distribution.plan_distribution(session, distribution_id=row.id, audience=audience, now=clock())
+        try:
+            report = distribution.plan_distribution(session, distribution_id=row.id, audience=audience, now=began_at)
+        except DistributionClosed as closed:
+            return _unplanned(row, closed)
+        steps.begin_step(session, theme_id=theme.id, name=name, now=began_at, flow_run_id=flow_run_id)
         outcome = f"{report.planned} planned"
         steps.finish_step(session, theme_id=theme.id, name=name, now=clock(), outcome=outcome)
         steps.begin_step(session, theme_id=theme.id, name=f"send · {row.channel}", now=clock())
@@ -61,6 +66,12 @@ def plan_channel(distribution_id: int, flow_run_id: UUID | None) -> Planned:
             new=report.new,
             left_out=dict(report.left_out),
         )
+
+
+def _unplanned(row: Distribution, closed: DistributionClosed) -> Planned:
+    return Planned(
+        distribution_id=row.id, channel=row.channel, rows=0, new=0, left_out={}, closed_because=closed.because
+    )
 
 
 def progress(theme_id: int) -> Sequence[ChannelProgress]:
@@ -93,6 +104,17 @@ def settle_finished(theme_id: int) -> None:
                 outcome = ", ".join(f"{count} {state}" for state, count in sorted(one.states.items()) if count)
                 name = f"send · {one.channel}"
                 steps.finish_step(session, theme_id=theme_id, name=name, now=clock(), outcome=outcome)
+
+
+@task(name="settle finished corrections", retries=3, retry_delay_seconds=1)
+def settle_corrections(theme_id: int) -> None:
+    """Complete the corrections that are done, and note it in the timeline."""
+    with database().begin() as session:
+        for one in distribution.progress(session, theme_id=theme_id, now=clock(), purpose=Purpose.CORRECTION):
+            if distribution.complete_if_done(session, distribution_id=one.distribution_id, now=clock()):
+                outcome = ", ".join(f"{count} {state}" for state, count in sorted(one.states.items()) if count)
+                name = f"correct · {one.channel}"
+                steps.finish_step(session, theme_id=theme_id, name=name, now=clock(), outcome=outcome or "nobody")
 
 
 @task(name="sweep deliveries", retries=3, retry_delay_seconds=1)

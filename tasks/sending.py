@@ -18,6 +18,7 @@ from channels.message import Content
 from channels.sender import Sender, SenderReport
 from channels.service.ledger import Ledger
 from channels.service.provider import limits_of, provider_of
+from channels.states import Purpose
 from channels.transport import HttpTransport
 from models.delivery import ProviderAccount
 from models.queries import distributions, provider_accounts, themes
@@ -26,6 +27,7 @@ from tasks.connection import cipher, clock, database
 from themes.recipient import links
 from themes.render import Renderer
 from themes.revision import load
+from themes.service.takedown import say_correction
 
 #: A sender waits so long for rows that will be due; later ones get a sender of their own.
 PATIENCE = timedelta(seconds=20)
@@ -46,6 +48,8 @@ def _prepare(distribution_id: int) -> tuple[ProviderAccount, Callable[[Mapping[s
             raise LookupError(f"there is no distribution {distribution_id}")
         account = provider_accounts.by_id(session, row.account_id)
         theme = load(themes.revision_by_id(session, row.revision_id).content)
+        if row.purpose is Purpose.CORRECTION:
+            theme = say_correction(session, theme_id=row.theme_id, value=theme)
     renderer = Renderer(theme, row.channel)
     public_url = get_settings().public_url
 

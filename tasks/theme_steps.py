@@ -1,36 +1,41 @@
 """The steps of a theme's way, each one service verb in one transaction."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from datetime import timedelta
 from uuid import UUID
 
 from prefect import task
-from sqlalchemy.orm import Session
 
 from approval.errors import DecisionRefused, IdentityRefused
 from approval.form import Answer
 from approval.identity import time_step
 from approval.service import decisions, questions
 from approval.service.decisions import Decided
-from approval.service.people import IdentityRules
 from approval.service.questions import AskedHere, GateForm
+from approval.service.signing import Signature
 from models.queries import alerts, people, themes
 from tasks.connection import clock, database, identity_rules
 from themes.service import launch, review, saving
+from themes.service.acts import Request, carry_out
+from themes.service.editing import Proof
 from themes.service.finding import require_theme
 from themes.service.launch import Launch, StartOutcome
-from themes.service.review import Signature, Submitted
+from themes.service.review import Submitted
 from themes.service.saving import Saved
 
-Action = Literal["withdraw", "recall", "pause", "resume", "launch now", "move start", "drop"]
 
-
-@task(name="save draft")
-def save_draft(text: str, templates: Mapping[str, str], login: str, flow_run_id: UUID | None) -> Saved:
+def save_draft(text: str, templates: Mapping[str, str], login: str, code: str, flow_run_id: UUID | None) -> Saved:
+    """Not a task: a task's parameters are shown and kept, and an edit under review is signed with a code."""
+    proof = Proof(code=code, rules=identity_rules()) if code else None
     with database().begin() as session:
         return saving.save_draft(
-            session, text=text, templates=templates, login=login, now=clock(), flow_run_id=flow_run_id
+            session,
+            text=text,
+            templates=templates,
+            login=login,
+            now=clock(),
+            flow_run_id=flow_run_id,
+            proof=proof,
         )
 
 
@@ -40,34 +45,10 @@ def submit(key: str, signature: Signature) -> Submitted:
         return review.submit(session, key=key, signature=signature, rules=identity_rules(), now=clock())
 
 
-def act(key: str, action: Action, signature: Signature, start_at: datetime | None) -> UUID | None:
+def act(request: Request) -> UUID | None:
     """Do what somebody signed for. Returns a launch run that is to be cancelled, if there is one."""
-    rules, now = identity_rules(), clock()
     with database().begin() as session:
-        if action == "recall":
-            return review.recall(session, key=key, signature=signature, rules=rules, now=now)
-        if action == "move start":
-            if start_at is None:
-                raise ValueError("move start needs the new start (start_at)")
-            launch.move_start(session, key=key, starts_at=start_at, signature=signature, rules=rules, now=now)
-        else:
-            _VERBS[action](session, key=key, signature=signature, rules=rules, now=now)
-    return None
-
-
-class _Verb(Protocol):
-    def __call__(
-        self, session: Session, /, *, key: str, signature: Signature, rules: IdentityRules, now: datetime
-    ) -> int: ...
-
-
-_VERBS: dict[str, _Verb] = {
-    "withdraw": review.withdraw,
-    "pause": launch.pause,
-    "resume": launch.resume,
-    "launch now": launch.launch_now,
-    "drop": launch.drop,
-}
+        return carry_out(session, request, rules=identity_rules(), now=clock())
 
 
 def asked_in(flow_run_id: UUID) -> AskedHere | None:

@@ -7,25 +7,14 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from approval.wording import field_word
 from themes import money
 from themes.local_time import in_zone
 
-_LABELS = {
-    "at": "from an amount of",
-    "all": "everything",
-    "author": "author",
-    "except": "except",
-    "from": "begins",
-    "gmv": "GMV",
-    "html": "HTML template",
-    "key": "theme",
-    "per_customer": "per customer",
-    "redeem_in": "redeem in",
-    "to": "ends",
-    "excluded_from": "not together with",
-}
 _NAMED = {"placements": "placement", "templates": "template"}  # kept by name, which is no word of ours
 _TIMES = frozenset({"from", "to"})
+_CHOICES = frozenset({"codes", "kind", "per", "redeem_in"})  # whose values are words of ours
+_FREE = frozenset({"data", "extras", "params", "templates"})  # whose names and values are the marketer's own
 _HIDDEN = frozenset({"format", "theme.coupons", "theme.activities"})  # the offers themselves tell
 
 
@@ -37,6 +26,7 @@ class Change:
     label: str
     before: str | None
     after: str | None
+    offer_id: str | None = None  # of an offer's field
 
     def __str__(self) -> str:
         if self.before is None:
@@ -46,29 +36,26 @@ class Change:
         return f"{self.label}: {self.before} → {self.after}"
 
 
-def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
+def diff(old: Mapping[str, Any], new: Mapping[str, Any], locale: str = "en") -> list[Change]:
     """The changes from one revision's content to another's, the theme first, then its offers by id."""
-    changes = [*_part(old, new, "theme"), *_offers(old, new)]
+    before, after = Words(old, locale), Words(new, locale)
+    changes = [*_compare(old["theme"], new["theme"], ("theme",), before, after), *_offers(before, after)]
     return [change for change in changes if change.before != change.after]
 
 
-def _part(old: Mapping[str, Any], new: Mapping[str, Any], name: str) -> Iterator[Change]:
-    yield from _compare(old.get(name), new.get(name), (name,), Words(old), Words(new))
-
-
-def _offers(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
-    before, after = old.get("offers", {}), new.get("offers", {})
-    for offer_id in sorted({*before, *after}):
-        was, now = before.get(offer_id), after.get(offer_id)
+def _offers(before: "Words", after: "Words") -> Iterator[Change]:
+    for offer_id in sorted({*before.content["offers"], *after.content["offers"]}):
+        was, now = (words.content["offers"].get(offer_id) for words in (before, after))
         if was is None or now is None:
             yield Change(
                 path=f"offers.{offer_id}",
-                label=f"{(was or now)['kind']} {offer_id}",
+                label=f"{after.word((was or now)['kind'])} {offer_id}",
                 before=_offer(was),
                 after=_offer(now),
+                offer_id=offer_id,
             )
         else:
-            yield from _compare(was, now, ("offers", offer_id), Words(old), Words(new))
+            yield from _compare(was, now, ("offers", offer_id), before, after)
 
 
 def _offer(values: Mapping[str, Any] | None) -> str | None:
@@ -77,9 +64,13 @@ def _offer(values: Mapping[str, Any] | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How the values of one content read: its times are local to its zone."""
+    """How the values of one content read in a language: its times are local to its zone."""
 
     content: Mapping[str, Any]
+    locale: str = "en"
+
+    def word(self, name: str) -> str:
+        return field_word(name, self.locale)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -89,15 +80,18 @@ class Words:
         if value is None:
             return None
         if isinstance(value, bool):
-            return "yes" if value else "no"
+            return self.word("yes" if value else "no")
         if isinstance(value, str):
-            return f"{in_zone(datetime.fromisoformat(value), self.zone)} {self.zone}" if name in _TIMES else value
+            return self._text(value, name)
         if isinstance(value, list):
             items = (" + ".join(item) if isinstance(item, list) else str(self.value(item, name)) for item in value)
             return ", ".join(items) or None
         if isinstance(value, Mapping):
-            return self.mapping(value)
+            return self._own(value) if name in _FREE else self.mapping(value)
         return str(value)
+
+    def _own(self, value: Mapping[str, Any]) -> str:
+        return ", ".join(f"{name} {inner}" for name, inner in value.items())
 
     def mapping(self, value: Mapping[str, Any]) -> str:
         if value.keys() == {"minor", "currency"}:
@@ -105,8 +99,18 @@ class Words:
         if value.keys() == {"basis_points"}:
             whole, rest = divmod(value["basis_points"], 100)
             return f"{whole}.{rest:02d}".rstrip("0").rstrip(".") + " %"
+        if value.keys() == _TIMES:
+            return f"{self._text(value['from'], 'from')} → {self._text(value['to'], 'to')}"
         said = {name: inner for name, inner in value.items() if inner is not False}
-        return ", ".join(f"{_word(name)} {self.value(inner, name)}" for name, inner in said.items())
+        return ", ".join(self._said(name, inner) for name, inner in said.items())
+
+    def _said(self, name: str, value: Any) -> str:  # noqa: ANN401 - JSON
+        return self.word(name) if value is True else f"{self.word(name)} {self.value(value, name)}"
+
+    def _text(self, value: str, name: str) -> str:
+        if name in _TIMES:
+            return f"{in_zone(datetime.fromisoformat(value), self.zone)} {self.zone}"
+        return self.word(value) if name in _CHOICES else value
 
 
 def _compare(old: Any, new: Any, path: tuple[str, ...], before: Words, after: Words) -> Iterator[Change]:  # noqa: ANN401 - JSON
@@ -120,17 +124,19 @@ def _compare(old: Any, new: Any, path: tuple[str, ...], before: Words, after: Wo
     elif isinstance(old, str) and isinstance(new, str) and "\n" in old + new:
         yield _text_change(old, new, path, after)
     else:
+        name = "" if path[-2] in _FREE else path[-1]
         yield Change(
             path=".".join(path),
             label=_label(path, after, before),
-            before=before.value(old, path[-1]),
-            after=after.value(new, path[-1]),
+            before=before.value(old, name),
+            after=after.value(new, name),
+            offer_id=_offer_id(path),
         )
 
 
 def _is_record(value: object) -> bool:
     """A mapping that is compared key by key; an amount or a percentage is one value."""
-    return isinstance(value, Mapping) and not ({"minor", "basis_points"} & value.keys())
+    return isinstance(value, Mapping) and value.keys() not in ({"minor", "currency"}, {"basis_points"})
 
 
 def _by_place(old: object, new: object) -> bool:
@@ -150,18 +156,25 @@ def _text_change(old: str, new: str, path: tuple[str, ...], words: Words) -> Cha
     lines = list(difflib.ndiff(old.splitlines(), new.splitlines()))
     gone = [line[2:] for line in lines if line.startswith("- ")]
     come = [line[2:] for line in lines if line.startswith("+ ")]
-    return Change(path=".".join(path), label=_label(path, words, words), before="\n".join(gone), after="\n".join(come))
+    return Change(
+        path=".".join(path),
+        label=_label(path, words, words),
+        before="\n".join(gone),
+        after="\n".join(come),
+        offer_id=_offer_id(path),
+    )
+
+
+def _offer_id(path: tuple[str, ...]) -> str | None:
+    return path[1] if path[0] == "offers" else None
 
 
 def _label(path: tuple[str, ...], *contents: Words) -> str:
+    said = contents[0].word
     if path[0] == "theme" and path[1] in _NAMED:
-        return " · ".join([_NAMED[path[1]], *path[2:3], *(_word(name) for name in path[3:])])
+        return " · ".join([said(_NAMED[path[1]]), *path[2:3], *(said(name) for name in path[3:])])
     if path[0] != "offers":
-        return " · ".join(_word(name) for name in path[1:])
+        return " · ".join(name if path[at] in _FREE else said(name) for at, name in enumerate(path[1:]))
     kinds = [words.content["offers"].get(path[1], {}).get("kind") for words in contents]
     names = [name for name in path[2:] if name != "parameters"]
-    return " · ".join([f"{next(filter(None, kinds), 'offer')} {path[1]}", *(_word(name) for name in names)])
-
-
-def _word(name: str) -> str:
-    return _LABELS.get(name, name.replace("_", " "))
+    return " · ".join([f"{said(next(filter(None, kinds), 'offer'))} {path[1]}", *(said(name) for name in names)])

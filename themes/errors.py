@@ -78,3 +78,19 @@ _SHOWN = 10
 def _some(names: Sequence[str]) -> str:
     more = len(names) - _SHOWN
     return f"{len(names)} recipients: " + ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+class ProductLineFixed(ThemeError):
+    """Approvers were chosen for one product line: a theme in review cannot be moved to another."""
+
+    def __init__(self, *, key: str) -> None:
+        self.key = key
+        super().__init__(f"theme {key!r} is in review and cannot be moved to another product line: withdraw it first")
+
+
+class DetailMissing(ThemeError):
+    """An act needs more to be said than was."""
+
+    def __init__(self, *, act: str, missing: Sequence[str]) -> None:
+        self.act, self.missing = act, tuple(missing)
+        super().__init__(f"to {act} needs {', '.join(missing)}: fill it in and try again")

@@ -1,25 +1,110 @@
-"""What a policy's conditions can ask of a theme, as far as it is known when a round opens."""
+"""What a policy's conditions can ask of a theme or of one of its offers, as far as it is known."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any, Protocol
 
 from approval.condition import Facts
-from themes.theme import Theme
+from offers.figures import OfferTerms, deepest_stack, figures_of, worst_cost
+from themes import money
+from themes.notation import Money, Percent
+from themes.theme import Offer, Theme
 
 DAY = timedelta(days=1)
 HUNDREDTH = Decimal("0.01")
 
 
-def facts_of(theme: Theme, *, audience_size: int | None = None) -> Facts:
-    """The facts of a theme. What needs prices (worst margin, deepest discount …) stays None: never a guess."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worst:
+    """The worst that can come of a theme, or of one offer. None: not known."""
+
+    cost: int | None = None  # minor units of the theme's currency
+    deepest_discount: Decimal | None = None  # share of the price, 0 to 1
+    margin: Decimal | None = None  # share of the price; negative is a loss
+
+
+class WorstOf(Protocol):
+    """Prices the worst case of an offer, or of the whole theme where `offer_id` is None.
+
+    Whoever knows what products cost, as a solver over the catalogue does, is one of these: in place of `by_terms`,
+    its figures are those that conditions and briefs see.
+    """
+
+    def __call__(self, theme: Theme, offer_id: str | None, /) -> Worst: ...
+
+
+def by_terms(theme: Theme, offer_id: str | None) -> Worst:
+    """What the terms of the offers tell by themselves. The margin is unknown: it takes what the products cost."""
+    terms = [terms_of(offer) for offer in theme.offers()]
+    if offer_id is None:
+        return Worst(cost=worst_cost(terms), deepest_discount=deepest_stack(terms, theme.exclusions))
+    figures = figures_of(terms_of(theme.offer(offer_id)), terms)
+    return Worst(cost=figures.worst_case_cost, deepest_discount=figures.deepest_discount)
+
+
+def facts_for(
+    theme: Theme, *, offer_id: str | None, audience_size: int | None = None, worst_of: WorstOf = by_terms
+) -> Facts:
+    """The facts of an offer, or of the theme itself where `offer_id` is None. What is not known stays None.
+
+    An offer has its own kind, worst case and validity, and for the rest what its theme has.
+
+    Raises:
+        KeyError: the theme has no such offer.
+    """
+    worst = worst_of(theme, offer_id)
     return Facts(
         budget=theme.budget.decimal,
+        worst_case_cost=None if worst.cost is None else money.as_decimal(worst.cost, theme.currency),
+        deepest_discount=worst.deepest_discount,
+        worst_margin=worst.margin,
         audience_size=audience_size,
         channels=tuple(channel.value for channel in theme.channels.used()),
-        offer_kinds=tuple(sorted({offer.preset for offer in theme.offers()})),
-        window_days=_days(theme.window.ends_at - theme.window.starts_at),
+        offer_kinds=_kinds(theme, offer_id),
+        window_days=_window_days(theme, offer_id),
         product_line=theme.product_line,
     )
+
+
+def terms_of(offer: Offer) -> OfferTerms:
+    """An offer's terms in plain numbers: minor units, basis points."""
+    return OfferTerms(
+        id=offer.id,
+        preset=offer.preset,
+        preset_version=offer.preset_version,
+        parameters={name: _plain(value) for name, value in offer.parameters.items()},
+        total=offer.total,
+        exclusive=offer.exclusive,
+    )
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any type of parameter
+    if isinstance(value, Money):
+        return value.minor
+    if isinstance(value, Percent):
+        return value.basis_points
+    if isinstance(value, tuple):
+        return tuple(_plain(item) for item in value)
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return value
+
+
+def _kinds(theme: Theme, offer_id: str | None) -> tuple[str, ...]:
+    offers = theme.offers() if offer_id is None else (theme.offer(offer_id),)
+    return tuple(sorted({offer.preset for offer in offers}))
+
+
+def _window_days(theme: Theme, offer_id: str | None) -> Decimal:
+    if offer_id is not None:
+        valid = theme.offer(offer_id).valid
+        if valid.days is not None:
+            return Decimal(valid.days)
+        if valid.starts_at is not None and valid.ends_at is not None:
+            return _days(valid.ends_at - valid.starts_at)
+    return _days(theme.window.ends_at - theme.window.starts_at)
 
 
 def _days(length: timedelta) -> Decimal:

@@ -1,16 +1,17 @@
 """Applying a policy file, and finding the one that a round follows."""
 
 from datetime import datetime
+from functools import lru_cache
 
 from sqlalchemy.orm import Session
 
-from approval.chain import check_people
-from approval.errors import PolicyUnknown
+from approval.chain import check_people, unknown_lines
+from approval.errors import PolicyInvalid, PolicyUnknown
 from approval.policy import Policy, parse_policy
 from approval.service.people import directory
 from approval.service.record import Act, write_down
 from models.approval import Policy as PolicyRow
-from models.queries import approvals
+from models.queries import approvals, themes
 
 
 def apply_policy(session: Session, *, text: str, by: str, now: datetime) -> PolicyRow:
@@ -20,6 +21,8 @@ def apply_policy(session: Session, *, text: str, by: str, now: datetime) -> Poli
         PolicyInvalid: with every problem of the file, unknown people and quorums that cannot be reached among them.
     """
     policy = parse_policy(text)
+    if unknown := unknown_lines(policy, themes.product_line_keys(session)):
+        raise PolicyInvalid(unknown)
     check_people(policy, directory(session))
     newest = approvals.newest_policy(session, policy.policy)
     if newest is not None and newest.hash == policy.hash:
@@ -61,4 +64,10 @@ def policy_for(session: Session, key: str) -> PolicyRow:
 
 
 def read_policy(row: PolicyRow) -> Policy:
-    return parse_policy(row.content)
+    return _parsed(row.content)
+
+
+@lru_cache(maxsize=64)
+def _parsed(content: str) -> Policy:
+    """A version of a policy never changes, and is read for every level that is opened."""
+    return parse_policy(content)

@@ -1,16 +1,16 @@
 """The questions that wait for an answer, and the gate runs in which Prefect shows them."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from approval import keys
+from approval.gates import GateRun, ShownGate, TiedTask, form_mark, question_of
 from approval.service.brief import brief_for
 from approval.states import TaskState
-from models.approval import Task
-from models.queries import approvals, people, themes
+from models.queries import approvals, gates, people, themes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,7 @@ class GateForm:
     run_name: str
     tags: tuple[str, ...]
     brief: str
+    mark: str
     flow_run_id: UUID | None
 
 
@@ -37,6 +38,7 @@ class AskedHere:
     theme_id: int
     theme_key: str
     login: str
+    mark: str | None  # of the form and brief that she was shown
 
 
 def asked_in(session: Session, flow_run_id: UUID) -> AskedHere | None:
@@ -52,18 +54,18 @@ def asked_in(session: Session, flow_run_id: UUID) -> AskedHere | None:
         theme_id=theme.id,
         theme_key=theme.key,
         login=people.person_by_id(session, task.person_id).login,
+        mark=task.form_version,
     )
 
 
 def gates_to_open(session: Session, *, theme_id: int | None = None) -> list[int]:
     """Open questions that no gate run shows yet."""
-    return [task.id for task in approvals.open_tasks(session, theme_id=theme_id) if not task.gate_ready]
+    return list(gates.gates_to_open(session, theme_id=theme_id))
 
 
 def gates_to_close(session: Session, *, theme_id: int | None = None) -> list[tuple[int, UUID]]:
     """Questions that are over and whose gate run still stands open: task and run."""
-    over = approvals.tasks_with_needless_gate(session, theme_id=theme_id)
-    return [(task.id, task.flow_run_id) for task in over if task.flow_run_id is not None]
+    return list(gates.gates_to_close(session, theme_id=theme_id))
 
 
 def gate_form(session: Session, task_id: int) -> GateForm | None:
@@ -74,6 +76,7 @@ def gate_form(session: Session, task_id: int) -> GateForm | None:
     level = approvals.level_by_id(session, task.level_id)
     theme = themes.theme_by_id(session, approvals.theme_id_of_task(session, task_id))
     login = people.person_by_id(session, task.person_id).login
+    brief = brief_for(session, task)
     return GateForm(
         task_id=task.id,
         attempt=task.attempt,
@@ -81,7 +84,8 @@ def gate_form(session: Session, task_id: int) -> GateForm | None:
         pause_key=keys.pause_key(task.id, task.attempt),
         run_name=keys.gate_run_name(title=theme.title, level=level.position, level_name=level.name, login=login),
         tags=tuple(keys.gate_tags(theme_key=theme.key, login=login, level=level.position)),
-        brief=brief_for(session, task),
+        brief=brief,
+        mark=form_mark(brief),
         flow_run_id=task.flow_run_id,
     )
 
@@ -95,10 +99,11 @@ def note_gate_run(session: Session, *, task_id: int, attempt: int, flow_run_id: 
     return True
 
 
-def note_gate_ready(session: Session, *, task_id: int, attempt: int) -> None:
+def note_gate_ready(session: Session, *, task_id: int, attempt: int, mark: str) -> None:
+    """The form that a gate run shows is saved; what it says is kept as a mark, to know an altered one by."""
     task = approvals.task_by_id(session, task_id, lock=True)
     if task.attempt == attempt:
-        task.gate_ready = True
+        task.gate_ready, task.form_version = True, mark
 
 
 def note_gate_closed(session: Session, *, task_id: int) -> None:
@@ -118,88 +123,43 @@ def ask_again(session: Session, *, task_id: int, attempt: int, because: str) -> 
     task.attempt += 1
     task.ask_again_because = because
     session.flush()
-    return gate_form(session, task_id)
+    form = gate_form(session, task_id)
+    task.form_version = None if form is None else form.mark
+    return form
 
 
-def replace_gate(session: Session, *, task_id: int, attempt: int, because: str) -> bool:
-    """Give up a gate run that is lost, changed or bypassed: the question gets a new one.
+def replace_gate(session: Session, *, task_id: int, attempt: int, because: str | None) -> bool:
+    """Give up a gate run that is lost, changed, bypassed or outdated: the question gets a new one.
 
-    False when the question was answered or put anew meanwhile.
+    `because` of None is no news to the person: what she was told last stays. False when the question was answered or
+    put anew meanwhile.
     """
     task = approvals.task_by_id(session, task_id, lock=True)
     if task.state is not TaskState.OPEN or task.attempt != attempt:
         return False
     task.attempt += 1
-    task.flow_run_id, task.gate_ready, task.ask_again_because = None, False, because
+    task.flow_run_id, task.gate_ready, task.form_version = None, False, None
+    task.ask_again_because = task.ask_again_because if because is None else because
     return True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShownQuestion:
-    """A question that a gate run shows, or should."""
-
-    task_id: int
-    attempt: int
-    flow_run_id: UUID
-    theme_key: str
-    login: str
+def shown_gates(session: Session) -> list[ShownGate]:
+    """Every open question that is tied to a gate run."""
+    return [ShownGate(**row._mapping) for row in gates.shown_gates(session)]  # noqa: SLF001 - SQLAlchemy's public name
 
 
-def shown_questions(session: Session) -> list[ShownQuestion]:
-    """Every open question whose gate run is thought to wait."""
-    return [
-        ShownQuestion(task_id=task.id, attempt=task.attempt, flow_run_id=task.flow_run_id, theme_key=key, login=login)
-        for task, key, login in approvals.open_tasks_with_gate(session)
-        if task.flow_run_id is not None
-    ]
+def tasks_of_runs(session: Session, runs: Collection[GateRun]) -> dict[UUID, TiedTask]:
+    """The question that each run is tied to or, where it is tied to none, the one that it was created for."""
+    made_for = {run.id: question_of(run.idempotency_key) for run in runs}
+    wanted = [question[0] for question in made_for.values() if question is not None]
+    rows = gates.tasks_of_runs(session, runs=list(made_for), tasks=wanted)
+    found = [TiedTask(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
+    by_id = {task.task_id: task for task in found}
+    by_run = {task.flow_run_id: task for task in found}
+    asked = ((run, by_run.get(run) or by_id.get(question[0] if question else 0)) for run, question in made_for.items())
+    return {run: task for run, task in asked if task is not None}
 
 
 def themes_with_gate_work(session: Session) -> frozenset[int]:
     """Themes with a question that no gate shows, or a gate that nobody needs."""
-    return frozenset(approvals.themes_with_gate_work(session))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitingFor:
-    """One person whom a theme waits for."""
-
-    login: str
-    name: str
-    object_kind: str
-    object_key: str
-    theme_key: str
-    theme_title: str
-    round_number: int
-    level: int
-    level_name: str
-    since: datetime | None
-    due_at: datetime | None
-    flow_run_id: UUID | None
-
-
-def waiting(session: Session, *, theme_id: int | None = None, login: str | None = None) -> list[WaitingFor]:
-    """Whom themes wait for: all, one theme's, or one person's inbox."""
-    found = (_waiting_for(session, task) for task in approvals.open_tasks(session, theme_id=theme_id))
-    return [one for one in found if login in {None, one.login}]
-
-
-def _waiting_for(session: Session, task: Task) -> WaitingFor:
-    level = approvals.level_by_id(session, task.level_id)
-    chain = approvals.chain_by_id(session, level.chain_id)
-    a_round = approvals.round_by_id(session, chain.round_id)
-    theme = themes.theme_by_id(session, a_round.theme_id)
-    person = people.person_by_id(session, task.person_id)
-    return WaitingFor(
-        login=person.login,
-        name=person.name,
-        object_kind=chain.object_kind.value,
-        object_key=chain.object_key,
-        theme_key=theme.key,
-        theme_title=theme.title,
-        round_number=a_round.number,
-        level=level.position,
-        level_name=level.name,
-        since=task.opened_at,
-        due_at=task.due_at,
-        flow_run_id=task.flow_run_id,
-    )
+    return frozenset(gates.themes_with_gate_work(session))

@@ -1,35 +1,47 @@
-"""Rounds: opening one for a revision, opening its levels, closing it."""
+"""Rounds: opening one for a revision, going on to the next when an edit voids it, closing it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from approval.chain import Chain, ChainLevel, resolve_chain
+from approval.chain import route
 from approval.condition import Facts
-from approval.policy import Policy
-from approval.service.people import directory, require_person
+from approval.errors import PolicyOfOtherLine
+from approval.quorum import LevelOutcome
+from approval.service.chains import (
+    Subject,
+    advance_chain,
+    end_chain,
+    let_stand,
+    open_chain,
+    signed_levels,
+    subjects_of,
+    void_chain,
+)
+from approval.service.levels import POLICY, SWEEP, RoundWork, mend_level, settle_level
 from approval.service.policies import policy_for, read_policy
-from approval.service.record import Act, write_down
-from approval.states import ChainState, LevelState, ObjectKind, RoundState, TaskState
-from models.approval import Chain as ChainRow
-from models.approval import Level, Round, Task
-from models.queries import alerts, approvals, steps, themes
+from approval.states import ChainState, LevelState, ObjectKind, RoundState
+from models.approval import Chain, Round
+from models.approval import Policy as PolicyRow
+from models.queries import approvals, steps, themes
 from models.theme import Revision, Theme
 from themes.lifecycle import Move
 from themes.service.moves import move_theme
 
+#: The facts of an object, by its kind and key.
+FactsOf = Callable[[ObjectKind, str], Facts]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RoundWork:
-    """A round at work on, its theme locked by whoever made this."""
+class Edit:
+    """What an edit of a theme in review means for its objects."""
 
-    session: Session
-    theme: Theme
-    a_round: Round
-    now: datetime
+    facts: FactsOf
+    facts_before: FactsOf
+    decreased: Callable[[str | None], bool]  # whether all that changed in an offer (None: in the whole) are decreases
 
 
 def open_round(
@@ -38,22 +50,49 @@ def open_round(
     theme: Theme,
     revision: Revision,
     policy_key: str,
-    facts: Facts,
+    facts: FactsOf,
     reach: Mapping[str, int],
     now: datetime,
 ) -> Round:
     """Fix the chain of every object of a revision and ask the first levels. The theme is locked by the caller.
 
-    `reach`: recipients as they are counted now, "audience" and by channel, for the approvers' briefs.
+    `reach`: recipients as they are counted now, "audience" and by channel, for the approvers' briefs. After a return
+    to the drafter everything is asked afresh; where the policy says `straight_back`, but for levels that were signed
+    on the same hash.
 
     Raises:
-        PolicyUnknown, ApproverUnknown, QuorumUnreachable, FallbackUnavailable
+        PolicyUnknown, PolicyOfOtherLine, ApproverUnknown, QuorumUnreachable, FallbackUnavailable
     """
-    policy_row = policy_for(session, policy_key)
+    policy = _policy(session, theme, policy_key)
+    work = _new_round(session, theme, revision, policy=policy, reach=reach, now=now)
+    signed = _signed_before_return(work)
+    for subject in subjects_of(theme, revision):
+        open_chain(work, subject, facts(subject.kind, subject.key), signed.get((subject.key, subject.hash), {}))
+    settle_round(work)
+    return work.a_round
+
+
+def _policy(session: Session, theme: Theme, key: str) -> PolicyRow:
+    row = policy_for(session, key)
+    lines, line = read_policy(row).product_lines, themes.product_line_by_id(session, theme.product_line_id).key
+    if lines and line not in lines:
+        raise PolicyOfOtherLine(policy=key, product_line=line, lines=lines)
+    return row
+
+
+def _new_round(
+    session: Session,
+    theme: Theme,
+    revision: Revision,
+    *,
+    policy: PolicyRow,
+    reach: Mapping[str, int],
+    now: datetime,
+) -> RoundWork:
     a_round = Round(
         theme_id=theme.id,
         revision_id=revision.id,
-        policy_id=policy_row.id,
+        policy_id=policy.id,
         number=approvals.next_round_number(session, theme.id),
         state=RoundState.OPEN,
         reach=dict(reach),
@@ -61,117 +100,135 @@ def open_round(
     )
     session.add(a_round)
     session.flush()
-    work = RoundWork(session=session, theme=theme, a_round=a_round, now=now)
-    for subject in objects_of(theme, revision):
-        _open_chain(work, read_policy(policy_row), subject, facts)
+    return RoundWork(session=session, theme=theme, a_round=a_round, now=now)
+
+
+def _signed_before_return(work: RoundWork) -> dict[tuple[str, str], dict[str, int]]:
+    """What need not be signed again after a return, by object and hash."""
+    before = approvals.round_before(work.session, work.a_round)
+    if before is None or before.state is not RoundState.RETURNED or not work.policy.straight_back:
+        return {}
+    return {
+        (chain.object_key, chain.object_hash): signed_levels(work.session, chain)
+        for chain in approvals.chains(work.session, before.id)
+    }
+
+
+def revise_round(
+    session: Session,
+    *,
+    theme: Theme,
+    before: Round,
+    revision: Revision,
+    policy_key: str,
+    edit: Edit,
+    reach: Mapping[str, int],
+    now: datetime,
+) -> Round:
+    """Go on to the next round after an edit: what the edit did not touch stands, the rest is asked afresh.
+
+    Raises:
+        PolicyUnknown, PolicyOfOtherLine, ApproverUnknown, QuorumUnreachable, FallbackUnavailable
+    """
+    policy = _policy(session, theme, policy_key)
+    _end_round(session, theme, before, RoundState.REVISED, now)
+    work = _new_round(session, theme, revision, policy=policy, reach=reach, now=now)
+    old = {(chain.object_kind, chain.object_key): chain for chain in approvals.chains(session, before.id)}
+    stands: list[tuple[Chain, Subject]] = []
+    asked: list[tuple[Subject, dict[str, int]]] = []
+    for subject in subjects_of(theme, revision):
+        chain = old.pop((subject.kind, subject.key), None)
+        if chain is None:
+            asked.append((subject, {}))
+        elif because := _why_void(work, before, chain, subject, edit):
+            signed = signed_levels(session, chain) if chain.object_hash == subject.hash else {}
+            void_chain(work, chain, because, act="reroute_chain" if because is _REROUTED else "void_chain")
+            asked.append((subject, signed))
+        else:
+            stands.append((chain, subject))
+    for chain in old.values():
+        void_chain(work, chain, "dropped by an edit")
+    for chain, subject in stands:
+        let_stand(work, chain, subject, before)
+    for subject, signed in asked:
+        open_chain(work, subject, edit.facts(subject.kind, subject.key), signed)
+    for chain, _ in stands:
+        mend_chain(work, chain)
     settle_round(work)
-    return a_round
+    return work.a_round
 
 
-def objects_of(theme: Theme, revision: Revision) -> list[tuple[ObjectKind, str, str]]:
-    """What a revision asks about: kind, key and hash. The theme's own chain is bound to the whole revision."""
-    offers = [
-        (ObjectKind(offer["kind"]), key, revision.offer_hashes[key])
-        for key, offer in revision.content["offers"].items()
-    ]
-    return [(ObjectKind.THEME, theme.key, revision.hash), *offers]
+_REROUTED = "a fact crossed a band of the policy: the route is another one now"
 
 
-def _open_chain(work: RoundWork, policy: Policy, subject: tuple[ObjectKind, str, str], facts: Facts) -> None:
-    kind, key, digest = subject
-    barred = themes.editors(work.session, work.theme.id)
-    chain = resolve_chain(policy, kind, facts, directory(work.session), barred)
-    row = ChainRow(
-        round_id=work.a_round.id,
-        object_kind=kind,
-        object_key=key,
-        object_hash=digest,
-        state=ChainState.OPEN,
-        by_rule=chain.by_rule,
+def _why_void(
+    work: RoundWork,
+    before: Round,
+    chain: Chain,
+    subject: Subject,
+    edit: Edit,
+) -> str | None:
+    """Why an edit voids a chain; None where it stands."""
+    unchanged = chain.object_hash == subject.hash
+    if chain.state is ChainState.REJECTED:  # it blocks the theme until the object is edited or dropped
+        return None if unchanged else "edited after it was rejected"
+    old_policy = read_policy(approvals.policy_by_id(work.session, before.policy_id))
+    was = route(old_policy, subject.kind, edit.facts_before(subject.kind, subject.key))
+    same_route = was == route(work.policy, subject.kind, edit.facts(subject.kind, subject.key))
+    offer = None if subject.kind is ObjectKind.THEME else subject.key
+    if unchanged or (work.policy.keep_on_decrease and edit.decreased(offer)):
+        return None if same_route else _REROUTED
+    return f"edited: {chain.object_hash} became {subject.hash}"
+
+
+def mend_chain(work: RoundWork, chain: Chain) -> None:
+    """Ask nobody who may not decide any more, and follow what comes of it."""
+    for level in approvals.levels(work.session, chain.id):
+        if level.state is LevelState.OPEN:
+            mend_level(work, chain, level)
+            outcome = settle_level(work, chain, level)
+            conclude(work, chain, outcome, actor=SWEEP, object_hash=chain.object_hash)
+            return
+
+
+def conclude(
+    work: RoundWork,
+    chain: Chain,
+    outcome: LevelOutcome,
+    *,
+    actor: str,
+    object_hash: str,
+    comment: str = "",
+    flow_run_id: UUID | None = None,
+) -> None:
+    """What the outcome of a level means for its chain, its round and the theme."""
+    match outcome:
+        case LevelOutcome.APPROVED:
+            advance_chain(work, chain)
+            settle_round(work, flow_run_id=flow_run_id)
+            return
+        case LevelOutcome.RETURNED:
+            state, a_move = RoundState.RETURNED, Move.RETURN
+        case LevelOutcome.REJECTED:
+            chain.state = ChainState.REJECTED
+            if chain.object_kind is not ObjectKind.THEME:
+                return  # the theme waits until this offer is edited or dropped; chains of other offers go on
+            state, a_move = RoundState.REJECTED, Move.REJECT
+        case _:
+            return
+    close_round(work.session, theme=work.theme, a_round=work.a_round, state=state, now=work.now)
+    move_theme(
+        work.session,
+        work.theme,
+        a_move,
+        actor=actor,
+        now=work.now,
+        comment=comment,
+        object_hash=object_hash,
+        flow_run_id=flow_run_id,
     )
-    work.session.add(row)
-    work.session.flush()
-    for level in chain.levels:
-        _add_level(work.session, row, level)
-        if level.skipped_because is not None:
-            write_down(work.session, _level_skipped(work, row, level), now=work.now)
-    advance_chain(work, row)
-    _report_fallbacks(work, chain, key)
-
-
-def _add_level(session: Session, chain: ChainRow, level: ChainLevel) -> None:
-    row = Level(
-        chain_id=chain.id,
-        position=level.position,
-        name=level.name,
-        quorum=level.quorum.to_record(),
-        veto=list(level.veto),
-        due_seconds=None if level.due is None else int(level.due.total_seconds()),
-        remind=None if level.remind is None else level.remind.model_dump(mode="json"),
-        fallback=level.fallback,
-        state=LevelState.WAITING if level.skipped_because is None else LevelState.SKIPPED,
-        skipped_because=level.skipped_because,
-        applies_because=level.applies_because,
-    )
-    session.add(row)
-    session.flush()
-    for login in level.approvers:
-        person = require_person(session, login)
-        session.add(Task(level_id=row.id, person_id=person.id, state=TaskState.WAITING))
-
-
-def advance_chain(work: RoundWork, chain: ChainRow) -> None:
-    """Open the chain's next level once no level is open; with none left the chain is approved."""
-    levels = approvals.levels(work.session, chain.id)
-    if chain.state is not ChainState.OPEN or any(level.state is LevelState.OPEN for level in levels):
-        return
-    waiting = next((level for level in levels if level.state is LevelState.WAITING), None)
-    if waiting is not None:
-        _open_level(work, chain, waiting)
-        return
-    chain.state = ChainState.APPROVED
-    write_down(work.session, _chain_approved(work, chain), now=work.now)
-
-
-def _level_skipped(work: RoundWork, chain: ChainRow, level: ChainLevel) -> Act:
-    return Act(
-        act="skip_level",
-        actor="system:policy",
-        object_kind=chain.object_kind.value,
-        object_key=chain.object_key,
-        theme_key=work.theme.key,
-        round_number=work.a_round.number,
-        level=level.name,
-        object_hash=chain.object_hash,
-        comment=level.skipped_because or "",
-    )
-
-
-def _chain_approved(work: RoundWork, chain: ChainRow) -> Act:
-    return Act(
-        act="approve_chain",
-        actor="system:policy",
-        object_kind=chain.object_kind.value,
-        object_key=chain.object_key,
-        theme_key=work.theme.key,
-        round_number=work.a_round.number,
-        object_hash=chain.object_hash,
-        comment=chain.by_rule or "",
-    )
-
-
-def step_name(a_round: Round, chain: ChainRow, level: Level) -> str:
-    subject = "" if chain.object_kind is ObjectKind.THEME else f" · {chain.object_kind} {chain.object_key}"
-    return f"round {a_round.number}{subject} · {level.name}"
-
-
-def _open_level(work: RoundWork, chain: ChainRow, level: Level) -> None:
-    level.state, level.opened_at = LevelState.OPEN, work.now
-    for task in approvals.tasks(work.session, level.id):
-        task.state, task.opened_at = TaskState.OPEN, work.now
-        task.due_at = None if level.due_seconds is None else work.now + timedelta(seconds=level.due_seconds)
-    name = step_name(work.a_round, chain, level)
-    steps.begin_step(work.session, theme_id=work.theme.id, name=name, now=work.now)
+    if outcome is LevelOutcome.RETURNED:
+        work.theme.revision_id = None
 
 
 def settle_round(work: RoundWork, *, flow_run_id: UUID | None = None) -> None:
@@ -185,7 +242,7 @@ def settle_round(work: RoundWork, *, flow_run_id: UUID | None = None) -> None:
         work.session,
         work.theme,
         Move.APPROVE,
-        actor="system:policy",
+        actor=POLICY,
         now=work.now,
         object_hash=themes.revision_by_id(work.session, work.a_round.revision_id).hash,
         flow_run_id=flow_run_id,
@@ -195,32 +252,13 @@ def settle_round(work: RoundWork, *, flow_run_id: UUID | None = None) -> None:
 
 def close_round(session: Session, *, theme: Theme, a_round: Round, state: RoundState, now: datetime) -> None:
     """End a round without approval: its chains are void and its open questions cancelled."""
-    a_round.state, a_round.closed_at = state, now
+    work = RoundWork(session=session, theme=theme, a_round=a_round, now=now)
     for chain in approvals.chains(session, a_round.id):
-        if chain.state in {ChainState.OPEN, ChainState.APPROVED}:
-            chain.state = ChainState.VOID
-        for level in approvals.levels(session, chain.id):
-            cancel_left_over(session, level, now)
-            if level.state in {LevelState.OPEN, LevelState.WAITING}:
-                level.state, level.settled_at = LevelState.VOID, now
+        end_chain(work, chain)
+    _end_round(session, theme, a_round, state, now)
+
+
+def _end_round(session: Session, theme: Theme, a_round: Round, state: RoundState, now: datetime) -> None:
+    a_round.state, a_round.closed_at = state, now
     steps.finish_open_steps(session, theme_id=theme.id, prefix=f"round {a_round.number} ", now=now, outcome=state.value)
-
-
-def cancel_left_over(session: Session, level: Level, now: datetime) -> None:
-    for task in approvals.tasks(session, level.id):
-        if task.state in {TaskState.OPEN, TaskState.WAITING}:
-            task.state, task.settled_at = TaskState.CANCELLED, now
-
-
-def _report_fallbacks(work: RoundWork, chain: Chain, object_key: str) -> None:
-    for level in (level for level in chain.levels if level.fallback):
-        barred, asked = ", ".join(level.barred) or "nobody named is left", ", ".join(level.approvers)
-        alerts.raise_alert(
-            work.session,
-            key=f"fallback:{work.theme.key}:{work.a_round.number}:{chain.object_kind}:{object_key}:{level.name}",
-            subject="a level fell to the fallback approver",
-            text=f"nobody of level {level.name!r} may decide on {chain.object_kind} {object_key!r} ({barred}); "
-            f"asked instead: {asked}",
-            now=work.now,
-            theme_key=work.theme.key,
-        )
+    session.flush()

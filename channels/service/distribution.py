@@ -1,4 +1,4 @@
-"""A distribution from its opening to its end: open, plan, count, complete, and what ends it early."""
+"""A distribution from its opening to its end: open, plan, count, complete, give back, and what ends it early."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,15 +14,21 @@ from channels.service.errors import (
     DeliveryThemeUnknown,
     DistributionClosed,
     DistributionUnknown,
+    NothingToGiveBack,
     RevisionMissing,
 )
-from channels.states import FINAL_STATES, Channel, DeliveryState, ErrorClass
-from models.delivery import Distribution, DistributionState
-from models.queries import deliveries, distributions, planning, retries
+from channels.states import FINAL_STATES, Channel, DeliveryState, ErrorClass, Purpose
+from models.delivery import Distribution, DistributionState, ProviderAccount
+from models.queries import deliveries, distributions, planning, retries, themes
 from models.queries.deliveries import Reaped
 from models.queries.distributions import Gate
 from models.theme import Theme
 from themes.lifecycle import ThemeState
+from themes.revocation import TAKEN_DOWN
+
+_BEFORE_LIVE = frozenset(
+    {ThemeState.DRAFT, ThemeState.IN_REVIEW, ThemeState.APPROVED, ThemeState.SCHEDULED, ThemeState.MISSED}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,16 +89,16 @@ def open_distributions(
 ) -> Sequence[Distribution]:
     """One distribution a channel for the theme's approved revision, by account key; opening twice is opening once.
 
+    None is opened of a theme that was taken down.
+
     Raises:
         RevisionMissing, AccountUnknown, AccountUnfit
     """
     if theme.revision_id is None:
         raise RevisionMissing(theme.key)
-    opened = []
-    for channel, key in accounts.items():
-        account = account_by_key(session, key)
-        if account.channel is not channel or account.product_line_id != theme.product_line_id:
-            raise AccountUnfit(key=key, problem=f"does not serve {channel} for the product line of theme {theme.key!r}")
+    opened: list[Distribution] = []
+    for channel, key in accounts.items() if theme.state not in TAKEN_DOWN else ():
+        account = account_for(session, theme=theme, channel=channel, key=key)
         opened.append(
             distributions.open_if_missing(
                 session,
@@ -104,6 +110,18 @@ def open_distributions(
             )
         )
     return opened
+
+
+def account_for(session: Session, *, theme: Theme, channel: Channel, key: str) -> ProviderAccount:
+    """The account of a key, where it serves this channel of this theme.
+
+    Raises:
+        AccountUnknown, AccountUnfit
+    """
+    account = account_by_key(session, key)
+    if account.channel is not channel or account.product_line_id != theme.product_line_id:
+        raise AccountUnfit(key=key, problem=f"does not serve {channel} for the product line of theme {theme.key!r}")
+    return account
 
 
 def plan_distribution(session: Session, *, distribution_id: int, audience: Select[Any], now: datetime) -> PlanReport:
@@ -141,9 +159,12 @@ def gate(session: Session, *, distribution_id: int, now: datetime) -> Gate:
     return distributions.gate(session, distribution_id=distribution_id, now=now)
 
 
-def progress(session: Session, *, theme_id: int, now: datetime) -> Sequence[ChannelProgress]:
+def progress(
+    session: Session, *, theme_id: int, now: datetime, purpose: Purpose = Purpose.THEME
+) -> Sequence[ChannelProgress]:
     """Counted from the rows, channel by channel."""
-    return [_progress(session, distribution, now) for distribution in distributions.of_theme(session, theme_id)]
+    found = distributions.of_theme(session, theme_id, purpose=purpose)
+    return [_progress(session, distribution, now) for distribution in found]
 
 
 def stop_distribution(session: Session, *, distribution_id: int, because: str) -> None:
@@ -168,7 +189,7 @@ def complete_if_done(session: Session, *, distribution_id: int, now: datetime) -
 
 
 def cancel_pending(session: Session, *, theme_id: int, now: datetime) -> int:
-    """Cancel what no sender holds; what one holds comes back within seconds, and the sweep cancels that."""
+    """Cancel what no sender holds; what one holds comes back within seconds, and is cancelled then."""
     return retries.finish_pending(session, theme_id=theme_id, state=DeliveryState.CANCELLED, now=now)
 
 
@@ -177,12 +198,31 @@ def expire_after_end(session: Session, *, theme_id: int, now: datetime) -> int:
     return retries.finish_pending(session, theme_id=theme_id, state=DeliveryState.EXPIRED, now=now)
 
 
+def give_back(session: Session, *, theme_id: int, now: datetime) -> dict[str, int]:
+    """Give back what is reserved for a theme that is recalled before it was live; channel -> deliveries given back.
+
+    The plan goes as a whole, with its rows: a later launch, of the same revision or another, plans everybody afresh.
+    Should anybody have been tried after all, that row stays, so that the person is not reached twice.
+
+    Raises:
+        NothingToGiveBack: the theme is or was live; what it reserved ends with a takedown or with the theme.
+    """
+    theme = themes.theme_by_id(session, theme_id, lock=True)
+    if theme.state not in _BEFORE_LIVE:
+        raise NothingToGiveBack(theme_key=theme.key, state=theme.state)
+    distributions.lock_of_theme(session, theme_id)
+    given_back = planning.delete_untried(session, theme_id=theme_id)
+    retries.finish_pending(session, theme_id=theme_id, state=DeliveryState.CANCELLED, now=now)
+    planning.close_distributions(session, theme_id=theme_id)
+    return {channel.value: count for channel, count in sorted(given_back.items())}
+
+
 def sweep_deliveries(session: Session, *, now: datetime) -> Sweep:
     """What a crash or a race left behind: leases that ran out, rows of themes that are over, finished distributions."""
     reaped = deliveries.reap_expired_leases(session, now=now)
     expired = cancelled = 0
     for theme in retries.themes_with_pending(session, now=now):
-        if theme.state in {ThemeState.REVOKING, ThemeState.REVOKED}:
+        if theme.state in TAKEN_DOWN:
             cancelled += cancel_pending(session, theme_id=theme.id, now=now)
         else:
             expired += expire_after_end(session, theme_id=theme.id, now=now)

@@ -45,6 +45,14 @@ class RevisionMissing(ChannelError):
         super().__init__(f"theme {theme_key!r} has no approved revision: submit it and have it approved first")
 
 
+class NothingToGiveBack(ChannelError):
+    """Only a theme that was never live gives back what distribution has reserved for it."""
+
+    def __init__(self, *, theme_key: str, state: str) -> None:
+        self.theme_key, self.state = theme_key, state
+        super().__init__(f"theme {theme_key!r} is {state}: what it planned is not given back; take it down instead")
+
+
 class DeliveryThemeUnknown(ChannelError):
     """There is no such theme."""
 
@@ -67,3 +75,12 @@ class NotInDoubt(ChannelError):
     def __init__(self, ids: Sequence[object]) -> None:
         self.ids = tuple(ids)
         super().__init__(f"not in state unknown, so there is nothing to settle: {', '.join(map(str, ids))}")
+
+
+class NotSentAgain(ChannelError):
+    """What was taken down is not sent again."""
+
+    def __init__(self, theme_keys: Sequence[str]) -> None:
+        self.theme_keys = tuple(theme_keys)
+        named = ", ".join(map(repr, theme_keys))
+        super().__init__(f"taken down, so nothing of it is sent again: {named}; `mark sent` is what can be said of it")

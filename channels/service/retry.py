@@ -11,10 +11,12 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from channels.service.distribution import theme_by_key
-from channels.service.errors import NotInDoubt
-from channels.states import Channel, DeliveryState, ErrorClass
+from channels.service.errors import NotInDoubt, NotSentAgain
+from channels.states import Channel, DeliveryState, ErrorClass, Purpose
 from models.queries import distributions, retries
 from models.queries.retries import FailedFilter
+from models.theme import Theme
+from themes.revocation import TAKEN_DOWN
 
 
 class Settlement(StrEnum):
@@ -59,7 +61,7 @@ def retry_failed(
 
     Left alone, and counted: those of a theme that is over or not live, of another revision than the live one, of
     addresses suppressed since, of customers without consent, and those in doubt (`unknown`), which only their replay or
-    a person settles.
+    a person settles. Of a theme that was taken down only its correction is retried.
 
     Raises:
         DeliveryThemeUnknown
@@ -79,7 +81,7 @@ def retry_failed(
     if not dry_run:
         retries.reopen_complete(session, theme_id=theme.id, channels=list(taken))
     return RetryReport(
-        theme_key=theme_key, dry_run=dry_run, taken=taken, left=left, held_up=_held_up(session, theme.id, taken, now)
+        theme_key=theme_key, dry_run=dry_run, taken=taken, left=left, held_up=_held_up(session, theme, taken, now)
     )
 
 
@@ -88,10 +90,13 @@ def settle_unknown(session: Session, *, ids: Sequence[UUID], settlement: Settlem
 
     Raises:
         NotInDoubt: one of them is not `unknown` (any more); nothing is changed then.
+        NotSentAgain: one is of a theme that was taken down.
     """
     values: dict[str, Any] = {"error_class": None, "error_code": None}
     if settlement is Settlement.MARK_SENT:
         values |= {"state": DeliveryState.SENT, "sent_at": now}
+    elif taken_down := retries.themes_taken_down_of(session, ids):
+        raise NotSentAgain(taken_down)
     else:
         values |= {"state": DeliveryState.RETRYING, "due_at": now, "first_tried_at": None}
     moved, themes = retries.settle_unknown(session, ids=ids, values=values, note=f"{settlement} by {by}", now=now)
@@ -107,9 +112,10 @@ def _would_take(judged: Mapping[tuple[Channel, str], int]) -> Mapping[Channel, i
     return {channel: count for (channel, why), count in judged.items() if why == "taken"}
 
 
-def _held_up(session: Session, theme_id: int, taken: Mapping[Channel, int], now: datetime) -> Mapping[Channel, str]:
+def _held_up(session: Session, theme: Theme, taken: Mapping[Channel, int], now: datetime) -> Mapping[Channel, str]:
     held_up = {}
-    for distribution in distributions.of_theme(session, theme_id):
+    purpose = Purpose.CORRECTION if theme.state in TAKEN_DOWN else Purpose.THEME
+    for distribution in distributions.of_theme(session, theme.id, purpose=purpose):
         closed = distributions.gate(session, distribution_id=distribution.id, now=now).closed_because
         if distribution.channel in taken and closed is not None:
             held_up[distribution.channel] = closed

@@ -17,8 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from channels.service import delivery, distribution, retry
 from channels.service.distribution import ChannelProgress
 from channels.states import Channel, DeliveryState, ErrorClass
-from console.commands.people import operator
 from console.flow_runs import run_flow
+from console.operator import operator
 from console.printing import JsonOption, print_json, print_table, tell
 from console.reading import read_instant
 from console.verbs import verb_group

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from approval.service import policies
-from console.commands.people import operator
+from console.operator import operator
 from console.printing import JsonOption, print_json, print_table
 from console.reading import read_text
 from console.verbs import verb_group

@@ -1,6 +1,5 @@
 """`themeline theme`: from a theme file to its end."""
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,12 +7,15 @@ from typing import Annotated
 
 import typer
 
-from approval.service import questions
+from approval.service.waiting import waiting
 from audience.errors import AudienceError
-from console.flow_runs import run_flow
+from console.commands import acts
+from console.commands.waiting import waiting_for
+from console.flow_runs import report_run, run_flow
 from console.printing import JsonOption, print_json, print_table
-from console.reading import read_instant, read_theme_files
+from console.reading import read_theme_files
 from console.refusals import OptionInvalid
+from console.signing import CodeOption, KeyArgument, LoginOption, checked_code
 from console.verbs import verb_group
 from models.database import Database, DatabaseNotConfigured, DatabaseUnreachable
 from models.queries import alerts, approvals, steps, themes
@@ -32,22 +34,10 @@ from themes.theme import Theme as ThemeValue
 app = verb_group("Draft themes, submit them, look at them, move them.")
 
 FileArgument = Annotated[Path, typer.Argument(help="The theme file; templates that it names lie beside it.")]
-KeyArgument = Annotated[str, typer.Argument(help="The theme's key.")]
-LoginOption = Annotated[str, typer.Option(help="Your login.")]
 
 
-def _code(text: str) -> str:
-    """Checked here, for Prefect would repeat in its refusal what was typed."""
-    if not re.fullmatch(r"[0-9 -]{6,8}", text):
-        raise OptionInvalid("--code takes the six digits that your authenticator app shows")
-    return text
-
-
-CodeOption = Annotated[
-    str,
-    typer.Option(prompt="Code of your authenticator app", help="Six digits; asked for when not given.", callback=_code),
-]
-CommentOption = Annotated[str, typer.Option(help="Why: it goes on record.")]
+def _maybe_code(text: str) -> str:
+    return checked_code(text) if text else text
 
 
 @app.command("validate")
@@ -63,91 +53,37 @@ def validate(file: FileArgument, *, as_json: JsonOption = False) -> None:
 
 
 @app.command("draft")
-def draft(file: FileArgument, *, login: LoginOption, as_json: JsonOption = False) -> None:
-    """Draft a theme, or save a new version of a draft."""
+def draft(
+    file: FileArgument,
+    *,
+    login: LoginOption,
+    code: Annotated[
+        str,
+        typer.Option(
+            help="Only to edit a theme in review, which voids approvals: your one-time code.", callback=_maybe_code
+        ),
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Draft a theme, save a new version of a draft, or edit a theme that is in review."""
     text, templates = read_theme_files(file)
     theme = parse_theme(text, templates=templates, known=_known())
-    parameters = {"theme_file": text, "login": login, "templates": dict(templates)}
-    _report(theme.key, run_flow("draft-theme/from-form", parameters), as_json=as_json)
+    parameters = {"theme_file": text, "login": login, "templates": dict(templates), "code": code}
+    report_run(theme.key, run_flow("draft-theme/from-form", parameters), as_json=as_json)
 
 
 @app.command("submit")
 def submit(
-    key: KeyArgument, *, login: LoginOption, code: CodeOption, comment: CommentOption = "", as_json: JsonOption = False
+    key: KeyArgument,
+    *,
+    login: LoginOption,
+    code: CodeOption,
+    comment: Annotated[str, typer.Option(help="A word to the approvers.")] = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Freeze the draft as a revision and ask its first approvers."""
     parameters = {"theme": key, "login": login, "code": code, "comment": comment}
-    _report(key, run_flow("submit-theme/from-form", parameters), as_json=as_json)
-
-
-@app.command("withdraw")
-def withdraw(
-    key: KeyArgument, *, login: LoginOption, code: CodeOption, comment: CommentOption, as_json: JsonOption = False
-) -> None:
-    """Take a theme out of review: back to draft."""
-    _act(key, "withdraw", login, code, comment, as_json=as_json)
-
-
-@app.command("recall")
-def recall(
-    key: KeyArgument, *, login: LoginOption, code: CodeOption, comment: CommentOption, as_json: JsonOption = False
-) -> None:
-    """Take an approved theme back to draft before it is live; its launch is cancelled."""
-    _act(key, "recall", login, code, comment, as_json=as_json)
-
-
-@app.command("pause")
-def pause(
-    key: KeyArgument, *, login: LoginOption, code: CodeOption, comment: CommentOption, as_json: JsonOption = False
-) -> None:
-    """Stop sending a live theme for now."""
-    _act(key, "pause", login, code, comment, as_json=as_json)
-
-
-@app.command("resume")
-def resume(
-    key: KeyArgument, *, login: LoginOption, code: CodeOption, comment: CommentOption, as_json: JsonOption = False
-) -> None:
-    """Go on with a paused theme."""
-    _act(key, "resume", login, code, comment, as_json=as_json)
-
-
-@app.command("launch-now")
-def launch_now(
-    key: KeyArgument, *, login: LoginOption, code: CodeOption, comment: CommentOption, as_json: JsonOption = False
-) -> None:
-    """Launch a theme whose start was missed."""
-    _act(key, "launch now", login, code, comment, as_json=as_json)
-
-
-@app.command("move-start")
-def move_start(
-    key: KeyArgument,
-    *,
-    start_at: Annotated[str, typer.Option(help="The new start, ISO 8601 with its zone: 2027-03-06T09:00+00:00.")],
-    login: LoginOption,
-    code: CodeOption,
-    comment: CommentOption,
-    as_json: JsonOption = False,
-) -> None:
-    """Give a theme whose start was missed a new one, before its approved end."""
-    _act(
-        key,
-        "move start",
-        login,
-        code,
-        comment,
-        as_json=as_json,
-        start_at=read_instant("--start-at", start_at).isoformat(),
-    )
-
-
-@app.command("drop")
-def drop(
-    key: KeyArgument, *, login: LoginOption, code: CodeOption, comment: CommentOption, as_json: JsonOption = False
-) -> None:
-    """Give a theme up whose start was missed."""
-    _act(key, "drop", login, code, comment, as_json=as_json)
+    report_run(key, run_flow("submit-theme/from-form", parameters), as_json=as_json)
 
 
 @app.command("list")
@@ -183,7 +119,7 @@ def show(key: KeyArgument, *, as_json: JsonOption = False) -> None:
                  "hash": row.object_hash, "at": row.decided_at}
                 for row, login, level, number in approvals.decisions_on_theme(session, theme.id)
             ],
-            "waiting_for": questions.waiting(session, theme_id=theme.id),
+            "waiting_for": waiting(session, theme_id=theme.id),
             "alerts": [
                 {"at": row.raised_at, "subject": row.subject, "text": row.text, "times_seen": row.times_seen}
                 for row in alerts.alerts(session)
@@ -268,27 +204,6 @@ def show_preview(
         typer.echo("\n\n".join(str(one) for one in previews))
 
 
-@app.command("waiting-for")
-def waiting_for(key: KeyArgument, *, as_json: JsonOption = False) -> None:
-    """Why a theme waits: for whom, since when, due when."""
-    with Database.from_settings().begin() as session:
-        found = questions.waiting(session, theme_id=require_theme(session, key).id)
-    print_waiting(f"{key} waits for", found, as_json=as_json)
-
-
-def print_waiting(title: str, found: list[questions.WaitingFor], *, as_json: bool) -> None:
-    if as_json:
-        print_json(found)
-        return
-    columns = ["login", "theme", "object", "level", "since", "due", "run"]
-    rows = [
-        (one.login, one.theme_key, f"{one.object_kind} {one.object_key}", f"{one.level} {one.level_name}", one.since,
-         one.due_at, one.flow_run_id)
-        for one in found
-    ]  # fmt: skip
-    print_table(title, columns, rows)
-
-
 def _known() -> Vocabulary:
     """What the database knows; without one only the file itself is checked."""
     try:
@@ -296,18 +211,6 @@ def _known() -> Vocabulary:
             return vocabulary(session)
     except (DatabaseNotConfigured, DatabaseUnreachable, AudienceError):
         return Vocabulary()
-
-
-def _act(key: str, action: str, login: str, code: str, comment: str, *, as_json: bool, **more: str) -> None:
-    parameters = {"theme": key, "action": action, "login": login, "code": code, "comment": comment, **more}
-    _report(key, run_flow("theme-action/from-form", parameters), as_json=as_json)
-
-
-def _report(key: str, run: Mapping[str, object], *, as_json: bool) -> None:
-    if as_json:
-        print_json({"theme": key, **run})
-    else:
-        typer.echo(f"{key}: {run['message']} ({run['url']})")
 
 
 def _brief(theme: Theme) -> dict[str, object]:
@@ -340,4 +243,6 @@ def _content(
 
 
 def register(root: typer.Typer) -> None:
+    app.command("waiting-for")(waiting_for)
+    acts.add_to(app)
     root.add_typer(app, name="theme")

@@ -46,6 +46,7 @@ class Sandbox:
                     "base_url": self.http,
                 },
                 {"access_key_secret": "sandbox-secret"},
+                notices=True,
             ),
             self._account(
                 "mail-main",
@@ -61,6 +62,7 @@ class Sandbox:
                 {},
                 # So short a patience leaves something for ops to retry while one watches.
                 Limits(retry_base_seconds=0.5, retry_ceiling_seconds=2, retry_budget_seconds=4),
+                notices=True,
             ),
             self._account(
                 "push-main",
@@ -86,6 +88,8 @@ class Sandbox:
         settings: dict[str, Any],
         secrets: dict[str, str],
         limits: Limits = Limits(),  # noqa: B008 - frozen
+        *,
+        notices: bool = False,
     ) -> tuple[AccountEntry, dict[str, str]]:
         entry = AccountEntry(
             account=key,
@@ -94,5 +98,6 @@ class Sandbox:
             provider=provider,
             settings=settings,
             limits=limits,
+            notices=notices,
         )
         return entry, secrets

@@ -1,4 +1,4 @@
-"""The main job from end to end, told as it happens: draft, review, return, approval, launch, failure, retry."""
+"""The main job from end to end, told as it happens: draft, review, return, take-back, launch, failure, takedown."""
 
 import shutil
 import statistics
@@ -17,7 +17,7 @@ from audience.service import import_retail
 from channels.service import distribution
 from channels.service.distribution import ChannelProgress
 from channels.service.provider import apply_account
-from channels.states import REACHED_STATES, Channel, DeliveryState, ErrorClass
+from channels.states import MAY_BE_REACHED_STATES, REACHED_STATES, Channel, DeliveryState, ErrorClass
 from console.commands.people import configured_cipher
 from console.demo.approvers import answer, wait_for, waiting_question
 from console.demo.cast import Authenticator, enrol_cast
@@ -38,6 +38,13 @@ RETAIL = Path("data/online_retail_2010_12.csv")
 LEAD = timedelta(seconds=25)  # from the last draft to the launch
 SETTLED_WITHIN = 120.0
 NEXT_WAITS = "next questions wait"
+#: What those already reached are told after the takedown.
+CORRECTION = """
+channels:
+  push:
+    title: We are sorry
+    body: The Women's Day offers are withdrawn. Coupons that you hold stay good.
+"""
 
 
 class Mismatch(DemoFailed):
@@ -75,6 +82,7 @@ def tell(stage: Stage) -> None:
     launch(stage)
     retry(stage)
     check(stage)
+    take_down(stage)
     tell_times(stage)
     tell_runs(stage)
     say(f"the story took {time.monotonic() - begun:.0f} s")
@@ -116,6 +124,14 @@ def submit(stage: Stage) -> None:
     say(f"ann submits: {run['message']}")
 
 
+def act(stage: Stage, login: str, action: str, comment: str, **details: str) -> None:
+    """Anything but an answer goes through the form `theme-action`."""
+    parameters = {"theme": THEME, "action": action, "login": login, "code": stage.people[login].code(), **details}
+    run = run_flow("theme-action/from-form", {**parameters, "comment": comment})
+    stage.runs[action] = run["url"]
+    say(f"{login}: {action} ({comment})")
+
+
 def decide(
     stage: Stage, login: str, decision: str, *, until: Callable[[], Any], effect: str, comment: str = ""
 ) -> None:
@@ -140,6 +156,9 @@ def review(stage: Stage) -> None:
     submit(stage)
     decide(stage, "bob", "approve", until=_all_wait(stage, "carl", "cyn", "cora"), effect=NEXT_WAITS)
     decide(stage, "carl", "approve", until=_has_decided(stage, "carl"), effect="decision on record")
+    act(stage, "carl", "take back", "I had read last year's figures.")
+    wait_for("carl's question", _all_wait(stage, "carl"))
+    decide(stage, "carl", "approve", until=_has_decided(stage, "carl"), effect="decision on record")
     decide(stage, "cyn", "approve", until=lambda: _launch(stage) is not None, effect="launch is scheduled")
     stage.runs["launch"] = stage.api.run_url(str(_launch(stage)))
 
@@ -158,7 +177,7 @@ def _has_decided(stage: Stage, login: str) -> Callable[[], bool]:
             theme = require_theme(session, THEME)
             number = approvals.rounds(session, theme.id)[-1].number
             decisions = approvals.decisions_on_theme(session, theme.id)
-        return any(by == login and of == number for _, by, _, of in decisions)
+        return any(by == login and of == number and one.voided_at is None for one, by, _, of in decisions)
 
     return look
 
@@ -228,8 +247,36 @@ def check(stage: Stage) -> None:
     say("our counts equal the sandbox's own log, recipient by recipient at most one message")
 
 
+def take_down(stage: Stage) -> None:
+    """Bob takes the theme down; whoever was reached by push is told so, once. Raises Mismatch."""
+    before = stage.sandbox.log()
+    reached = sum(_to_be_told(one) for one in stage.channels() if one.channel is Channel.PUSH)
+    begun = time.monotonic()
+    act(stage, "bob", "takedown", "The supplier cannot deliver.", claimed="honour", correction=CORRECTION)
+    wait_for("the theme to be revoked", _is(stage, ThemeState.REVOKED))
+    say(f"the theme is revoked on every channel after {time.monotonic() - begun:.1f} s; claimed coupons are honoured")
+    wait_for("the correction", lambda: _accepted(stage, Channel.PUSH) >= before["push"]["accepted"] + reached)
+    more = {channel: _accepted(stage, channel) - before[channel.value]["accepted"] for channel in Channel}
+    if more != {channel: reached if channel is Channel.PUSH else 0 for channel in Channel}:
+        raise Mismatch(f"after the takedown the providers got {more}; expected {reached} corrections by push alone")
+    say(f"{reached} people whom push had reached are told; nothing else has left")
+
+
+def _reached(one: ChannelProgress) -> list[int]:
+    return [one.states.get(state, 0) for state in REACHED_STATES]
+
+
+def _to_be_told(one: ChannelProgress) -> int:
+    """Who may have got a message is told of its correction as well."""
+    return sum(one.states.get(state, 0) for state in MAY_BE_REACHED_STATES)
+
+
+def _accepted(stage: Stage, channel: Channel) -> int:
+    return int(stage.sandbox.log()[channel.value]["accepted"])
+
+
 def _problems(one: ChannelProgress, provider: Mapping[str, Any]) -> list[str]:
-    reached = sum(one.states.get(state, 0) for state in REACHED_STATES)
+    reached = sum(_reached(one))
     found = []
     if reached != provider["accepted"]:
         found.append(f"{one.channel}: we count {reached} sent, the provider {provider['accepted']}")
@@ -253,7 +300,7 @@ def _count_row(one: ChannelProgress) -> list[object]:
     return [
         one.channel,
         one.planned,
-        sum(one.states.get(state, 0) for state in REACHED_STATES),
+        sum(_reached(one)),
         one.states.get(DeliveryState.FAILED, 0),
         by_class,
         one.states.get(DeliveryState.SUPPRESSED, 0),

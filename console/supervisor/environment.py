@@ -6,7 +6,7 @@ One precedence everywhere: what is set in the real environment (or in `.env`) wi
 import os
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 from pydantic import SecretStr
 
@@ -24,8 +24,14 @@ _OTHER_PREFECT = (API_URL, API_AUTH, "PREFECT_API_KEY", "PREFECT_PROFILE", "PREF
 _OTHER_PREFECT_DATABASE = ("PREFECT_API_DATABASE_", "PREFECT_SERVER_DATABASE_", "PREFECT_SERVER_API_")
 
 
-def embedded_database_url(socket_dir: Path) -> str:
-    return f"postgresql+psycopg2://postgres@/themeline?host={quote(str(socket_dir), safe='')}"
+def embedded_database_url(socket_dir: Path, password: str) -> str:
+    """As the role of the application, which owns nothing and cannot change the audit."""
+    return f"postgresql+psycopg2://themeline_app:{password}@/themeline?host={quote(str(socket_dir), safe='')}"
+
+
+def is_embedded_database(url: str, socket_dir: Path) -> bool:
+    """Whether an address leads to our own server, whatever the role and the password in it."""
+    return str(socket_dir) in parse_qs(urlsplit(url).query).get("host", [])
 
 
 def load_environment(state_dir: Path, *, given: Mapping[str, str] | None = None) -> Mapping[str, str]:

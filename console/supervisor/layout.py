@@ -43,6 +43,14 @@ class Layout:
         return self.root / "database_url"
 
     @property
+    def database_password(self) -> Path:
+        return self.root / "database_password"
+
+    @property
+    def database_owner_password(self) -> Path:
+        return self.root / "database_owner_password"
+
+    @property
     def prefect_api_auth(self) -> Path:
         return self.root / "prefect_api_auth"
 

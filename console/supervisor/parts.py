@@ -93,10 +93,10 @@ def _prefect_server(plan: Plan) -> Part:
 
 
 def _postgres(plan: Plan) -> Part:
-    pgdata = plan.layout.postgres
+    pgdata, owner = plan.layout.postgres, plan.layout.database_owner_password
     return Part(
         name="postgres",
-        command=python("console.supervisor.postgres", str(pgdata), str(plan.socket_dir)),
+        command=python("console.supervisor.postgres", str(pgdata), str(plan.socket_dir), str(owner)),
         environment=plan.marked("postgres"),
         address=str(pgdata),
         probe=lambda identity: _postgres_ready(pgdata, identity),
@@ -106,10 +106,10 @@ def _postgres(plan: Plan) -> Part:
 
 
 def _migrations(plan: Plan) -> Part:
-    create = ("--create-in", str(plan.socket_dir)) if plan.embedded_database else ()
+    owner = ("--embedded-owner", str(plan.layout.database_owner_password)) if plan.embedded_database else ()
     return Part(
         name="migrations",
-        command=python("console.supervisor.migrate", *create),
+        command=python("console.supervisor.migrate", *owner),
         environment=plan.marked("migrations"),
         needs=("postgres",) if plan.embedded_database else (),
         ends=True,

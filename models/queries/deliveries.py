@@ -23,8 +23,12 @@ _OPEN = """
     FROM distributions d
     JOIN themes t ON t.id = d.theme_id
     JOIN provider_accounts p ON p.id = d.account_id
-    WHERE d.id = :distribution_id AND d.state = 'sending' AND t.state = 'live' AND t.revision_id = d.revision_id
-      AND t.ends_at > :now AND p.paused_because IS NULL
+    WHERE d.id = :distribution_id AND d.state = 'sending' AND t.revision_id = d.revision_id
+      AND CASE d.purpose
+          WHEN 'theme' THEN t.state = 'live' AND t.ends_at > :now
+          WHEN 'correction' THEN t.state IN ('revoking', 'revoked')
+          END
+      AND p.paused_because IS NULL
       AND (p.backing_off_until IS NULL OR p.backing_off_until <= :now)
 """
 
@@ -248,8 +252,9 @@ def claim(
 ) -> Claim:
     """Lease up to `limit` due deliveries while the distribution may send; `replays`: those in doubt that have a key.
 
-    Everything is asked again here: theme live on this revision, not ended, distribution going, account open, address
-    not suppressed, consent given. Rows that other senders hold are passed over, never waited for.
+    Everything is asked again here: theme live on this revision, not ended (of a correction: taken down), distribution
+    going, account open, address not suppressed, consent given. Rows that other senders hold are passed over, never
+    waited for.
     """
     rows = session.execute(
         _CLAIM_REPLAYS if replays else _CLAIM_FRESH,

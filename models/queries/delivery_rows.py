@@ -16,7 +16,7 @@ from models.theme import Theme
 #: The columns of a list and of an export, in their order.
 COLUMNS = (
     "id", "theme", "channel", "customer", "address", "state", "tries", "error_class", "error_code",
-    "provider_message_id", "due_at", "sent_at", "changed_at",
+    "provider_message_id", "due_at", "sent_at", "changed_at", "purpose",
 )  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def _rows(wanted: RowFilter) -> Select[Any]:
         )
         .join(Theme, Theme.id == Delivery.theme_id)
         .join(Customer, Customer.id == Delivery.customer_id)
-        .order_by(Delivery.theme_id, Delivery.channel, Delivery.address)
+        .order_by(Delivery.theme_id, Delivery.channel, Delivery.address, Delivery.purpose.desc())
     )
     if wanted.theme_key is not None:
         statement = statement.where(Theme.key == wanted.theme_key)

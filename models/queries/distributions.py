@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import case, func, literal, or_, select, update
+from sqlalchemy import and_, case, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from channels.engine import KEY_VALIDITY
-from channels.states import CLAIMABLE_STATES, Channel, DeliveryState, ErrorClass
+from channels.states import CLAIMABLE_STATES, Channel, DeliveryState, ErrorClass, Purpose
 from models.delivery import Delivery, Distribution, DistributionState, ProviderAccount
-from models.theme import Theme
+from models.theme import Step, Theme
 from themes.lifecycle import ThemeState
+from themes.revocation import TAKEN_DOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,22 +35,29 @@ def by_id(session: Session, distribution_id: int) -> Distribution | None:
 
 
 def lock(session: Session, distribution_id: int) -> tuple[Distribution, Theme] | None:
-    """The distribution, held against other planners and changes of state until the transaction ends."""
-    statement = (
-        select(Distribution, Theme)
-        .join(Theme, Theme.id == Distribution.theme_id)
-        .where(Distribution.id == distribution_id)
-        .with_for_update(of=Distribution, key_share=True)
-        .execution_options(populate_existing=True)
-    )
-    row = session.execute(statement).one_or_none()
-    return None if row is None else (row[0], row[1])
+    """The distribution, held against other planners and changes of state until the transaction ends.
+
+    The theme is read once the lock is there: whoever waited for it must not see the theme as it was before.
+    """
+    locked = select(Distribution).where(Distribution.id == distribution_id).with_for_update(key_share=True)
+    fresh = {"populate_existing": True}
+    distribution = session.scalar(locked, execution_options=fresh)
+    if distribution is None:
+        return None
+    of_it = select(Theme).where(Theme.id == distribution.theme_id)
+    return distribution, session.scalars(of_it, execution_options=fresh).one()
 
 
-def of_theme(session: Session, theme_id: int) -> Sequence[Distribution]:
-    return session.scalars(
-        select(Distribution).where(Distribution.theme_id == theme_id).order_by(Distribution.id)
-    ).all()
+def of_theme(session: Session, theme_id: int, *, purpose: Purpose = Purpose.THEME) -> Sequence[Distribution]:
+    wanted = (Distribution.theme_id == theme_id) & (Distribution.purpose == purpose)
+    return session.scalars(select(Distribution).where(wanted).order_by(Distribution.id)).all()
+
+
+def lock_of_theme(session: Session, theme_id: int) -> Sequence[Distribution]:
+    """The theme's own distributions, held: whoever plans one has ended or waits."""
+    wanted = (Distribution.theme_id == theme_id) & (Distribution.purpose == Purpose.THEME)
+    locked = select(Distribution).where(wanted).order_by(Distribution.id).with_for_update(key_share=True)
+    return session.scalars(locked, execution_options={"populate_existing": True}).all()
 
 
 def theme_by_key(session: Session, key: str) -> Theme | None:
@@ -57,15 +65,31 @@ def theme_by_key(session: Session, key: str) -> Theme | None:
 
 
 def open_if_missing(
-    session: Session, *, theme_id: int, revision_id: int, channel: Channel, account_id: int, segment_as_of: datetime
+    session: Session,
+    *,
+    theme_id: int,
+    revision_id: int,
+    channel: Channel,
+    account_id: int,
+    segment_as_of: datetime,
+    purpose: Purpose = Purpose.THEME,
 ) -> Distribution:
-    values = {"theme_id": theme_id, "revision_id": revision_id, "channel": channel}
+    """The distribution, opened where there is none, and opened anew where a recall had given it back."""
+    values = {"theme_id": theme_id, "revision_id": revision_id, "channel": channel, "purpose": purpose}
+    anew = {"account_id": account_id, "state": DistributionState.PLANNING, "segment_as_of": segment_as_of}
+    again = {**anew, "planned_at": None, "completed_at": None, "stopped_because": None}
     session.execute(
         insert(Distribution)
-        .values(**values, account_id=account_id, state=DistributionState.PLANNING, segment_as_of=segment_as_of)
-        .on_conflict_do_nothing()
+        .values(**values, **anew)
+        .on_conflict_do_update(
+            index_elements=[getattr(Distribution, name) for name in values],
+            set_=again,
+            where=Distribution.state == DistributionState.CANCELLED,
+        )
     )
-    return session.scalars(select(Distribution).filter_by(**values)).one()
+    return session.scalars(
+        select(Distribution).filter_by(**values), execution_options={"populate_existing": True}
+    ).one()
 
 
 def gate(session: Session, *, distribution_id: int, now: datetime) -> Gate:
@@ -85,18 +109,19 @@ def gate(session: Session, *, distribution_id: int, now: datetime) -> Gate:
         account_id=account.id,
         channel=distribution.channel,
         closed_because=_closed_because(distribution, theme, account, now),
-        ended=theme.ends_at <= now,
+        ended=distribution.purpose is Purpose.THEME and theme.ends_at <= now,
         waits_until=account.backing_off_until if backing_off else None,
         refused_in_row=account.refused_in_row,
     )
 
 
 def _closed_because(distribution: Distribution, theme: Theme, account: ProviderAccount, now: datetime) -> str | None:
-    if theme.state is not ThemeState.LIVE:
+    correction = distribution.purpose is Purpose.CORRECTION
+    if theme.state not in (TAKEN_DOWN if correction else {ThemeState.LIVE}):
         return f"the theme is {theme.state}"
     if theme.revision_id != distribution.revision_id:
         return "the theme is live on another revision"
-    if theme.ends_at <= now:
+    if theme.ends_at <= now and not correction:
         return "the theme has ended"
     if distribution.state is not DistributionState.SENDING:
         why = f": {distribution.stopped_because}" if distribution.stopped_because else ""
@@ -157,6 +182,21 @@ def next_due(session: Session, *, distribution_id: int, now: datetime) -> dateti
     return None if due is None else max(filter(None, [due, session.scalar(waits_until)]))
 
 
+def corrections_under_way(session: Session) -> Sequence[tuple[Distribution, Theme]]:
+    """Corrections that are to be sent, or whose end is not in the timeline yet, with their themes."""
+    step = and_(Step.theme_id == Distribution.theme_id, Step.name == literal("correct · ").concat(Distribution.channel))
+    query = (
+        select(Distribution, Theme)
+        .join(Theme, Theme.id == Distribution.theme_id)
+        .outerjoin(Step, step)
+        .where(
+            Distribution.purpose == Purpose.CORRECTION,
+            or_(Distribution.state == DistributionState.SENDING, Step.id.is_not(None) & Step.finished_at.is_(None)),
+        )
+    )
+    return [(row[0], row[1]) for row in session.execute(query.order_by(Distribution.id))]
+
+
 def is_being_sent(session: Session, *, distribution_id: int, now: datetime) -> bool:
     """Whether a sender holds rows of the distribution: one that is gone lets its leases run out."""
     held = (Delivery.state == DeliveryState.SENDING) & (Delivery.lease_until > now)
@@ -175,13 +215,16 @@ def complete_settled(session: Session, *, now: datetime, distribution_id: int | 
             & (Delivery.call_began_at > now - KEY_VALIDITY),
         ),
     )
+    done = [Distribution.state == DistributionState.SENDING, ~unsettled.correlate(Distribution).exists()]
+    if distribution_id is not None:
+        done.append(Distribution.id == distribution_id)
+    # What somebody plans or undoes this moment is passed over: whoever looks next finds it.
+    picked = select(Distribution.id).where(*done).with_for_update(skip_locked=True, key_share=True).cte("picked")
     statement = (
         update(Distribution)
-        .where(Distribution.state == DistributionState.SENDING, ~unsettled.correlate(Distribution).exists())
+        .where(Distribution.id == picked.c.id)
         .values(state=DistributionState.COMPLETE, completed_at=now)
         .returning(Distribution.id)
         .execution_options(synchronize_session=False)
     )
-    if distribution_id is not None:
-        statement = statement.where(Distribution.id == distribution_id)
     return session.scalars(statement).all()

@@ -9,14 +9,17 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from channels.states import CLAIMABLE_STATES, Channel, DeliveryState, ErrorClass
+from channels.states import CLAIMABLE_STATES, Channel, DeliveryState, ErrorClass, Purpose
 from models.customer import Consent, Suppression
 from models.delivery import Attempt, Delivery, Distribution, DistributionState
 from models.theme import Theme
 from themes.lifecycle import ThemeState
+from themes.revocation import TAKEN_DOWN
 
 _RETRYABLE_THEMES = (ThemeState.LIVE, ThemeState.PAUSED)
-_OVER = (ThemeState.ENDED, ThemeState.REVOKING, ThemeState.REVOKED)
+_OVER = (ThemeState.ENDED, *TAKEN_DOWN)
+#: A correction leaves when its theme is taken down, and as long as it takes.
+_OF_CORRECTION = Delivery.purpose == Purpose.CORRECTION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +62,8 @@ def _verdict(now: datetime) -> ColumnElement[str]:
         .exists()
     )
     return case(
-        (or_(Theme.ends_at <= now, Theme.state.in_(_OVER)), "theme_over"),
-        (Theme.state.not_in(_RETRYABLE_THEMES), "theme_not_live"),
+        (and_(~_OF_CORRECTION, or_(Theme.ends_at <= now, Theme.state.in_(_OVER))), "theme_over"),
+        (and_(~_OF_CORRECTION, Theme.state.not_in(_RETRYABLE_THEMES)), "theme_not_live"),
         (Theme.revision_id.is_distinct_from(Distribution.revision_id), "other_revision"),
         (suppressed, "suppressed"),
         (~consented, "no_consent"),
@@ -170,11 +173,28 @@ def _word_of_a_person(delivery_id: UUID, number: int, account_id: int, note: str
     )
 
 
-def finish_pending(session: Session, *, theme_id: int, state: DeliveryState, now: datetime) -> int:
-    """Move everything that no sender holds to `state`; returns how many rows."""
+def finish_pending(
+    session: Session,
+    *,
+    theme_id: int,
+    state: DeliveryState,
+    now: datetime,
+    channel: Channel | None = None,
+    limit: int | None = None,
+) -> int:
+    """Move what no sender holds of the theme's own messages to `state`; returns how many rows, at most `limit`.
+
+    Rows that somebody is changing this moment are passed over, never waited for.
+    """
+    # By distribution, for that is what the index of pending rows is of.
+    own = select(Distribution.id).where(Distribution.theme_id == theme_id, Distribution.purpose == Purpose.THEME)
+    if channel is not None:
+        own = own.where(Distribution.channel == channel)
+    pending = Delivery.distribution_id.in_(own) & Delivery.state.in_(CLAIMABLE_STATES)
+    picked = select(Delivery.id).where(pending).limit(limit).with_for_update(skip_locked=True).cte("picked")
     statement = (
         update(Delivery)
-        .where(Delivery.theme_id == theme_id, Delivery.state.in_(CLAIMABLE_STATES))
+        .where(Delivery.id == picked.c.id)
         .values(state=state, changed_at=now)
         .execution_options(synchronize_session=False)
     )
@@ -183,6 +203,13 @@ def finish_pending(session: Session, *, theme_id: int, state: DeliveryState, now
 
 def themes_with_pending(session: Session, *, now: datetime) -> Sequence[Theme]:
     """Themes that are over and still have rows that would have gone out."""
-    pending = select(literal(1)).where(Delivery.theme_id == Theme.id, Delivery.state.in_(CLAIMABLE_STATES)).exists()
+    waiting = (Delivery.theme_id == Theme.id, Delivery.purpose == Purpose.THEME, Delivery.state.in_(CLAIMABLE_STATES))
+    pending = select(literal(1)).where(*waiting).exists()
     over = or_(Theme.ends_at <= now, Theme.state.in_(_OVER))
     return session.scalars(select(Theme).where(over, pending).order_by(Theme.id)).all()
+
+
+def themes_taken_down_of(session: Session, ids: Sequence[UUID]) -> Sequence[str]:
+    """Keys of the taken down themes whose own messages, not their corrections, are among these deliveries."""
+    query = select(Theme.key).distinct().join(Delivery, Delivery.theme_id == Theme.id)
+    return session.scalars(query.where(Delivery.id.in_(ids), ~_OF_CORRECTION, Theme.state.in_(TAKEN_DOWN))).all()

@@ -41,6 +41,13 @@ def finish_step(session: Session, *, theme_id: int, name: str, now: datetime, ou
     session.execute(update(Step).where(unfinished).values(finished_at=now, outcome=outcome))
 
 
+def finish_newest_step(session: Session, *, theme_id: int, name: str, now: datetime, outcome: str) -> None:
+    """Finish a step that a theme may have come to again and again: the one of that name which is under way."""
+    again = or_(Step.name == name, Step.name.startswith(f"{name} · ", autoescape=True))
+    unfinished = (Step.theme_id == theme_id) & again & Step.finished_at.is_(None)
+    session.execute(update(Step).where(unfinished).values(finished_at=now, outcome=outcome))
+
+
 def finish_open_steps(session: Session, *, theme_id: int, prefix: str, now: datetime, outcome: str) -> None:
     unfinished = (
         (Step.theme_id == theme_id) & Step.name.startswith(prefix, autoescape=True) & Step.finished_at.is_(None)

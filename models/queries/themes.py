@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from models.person import Person
 from models.product_line import ProductLine
-from models.theme import Placement, Revision, Theme, ThemeEditor
+from models.theme import OfferEditor, Placement, Revision, Theme, ThemeEditor
 from themes.lifecycle import ThemeState
 
 
@@ -89,6 +89,23 @@ def editors(session: Session, theme_id: int) -> frozenset[str]:
     """Logins of everyone who saved the theme."""
     query = select(Person.login).join(ThemeEditor, ThemeEditor.person_id == Person.id)
     return frozenset(session.scalars(query.where(ThemeEditor.theme_id == theme_id)))
+
+
+def add_offer_editor(session: Session, *, theme_id: int, offer_key: str, person_id: int, now: datetime) -> None:
+    statement = insert(OfferEditor).values(
+        theme_id=theme_id, offer_key=offer_key, person_id=person_id, first_saved_at=now
+    )
+    session.execute(statement.on_conflict_do_nothing())
+
+
+def offer_editors(session: Session, theme_id: int, offer_key: str) -> frozenset[str]:
+    """Logins of everyone who edited an offer of a theme, its author among them."""
+    query = select(Person.login).join(OfferEditor, OfferEditor.person_id == Person.id)
+    return frozenset(session.scalars(query.where(OfferEditor.theme_id == theme_id, OfferEditor.offer_key == offer_key)))
+
+
+def product_line_by_id(session: Session, product_line_id: int) -> ProductLine:
+    return session.get_one(ProductLine, product_line_id)
 
 
 def product_line_by_key(session: Session, key: str) -> ProductLine | None:

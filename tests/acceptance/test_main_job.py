@@ -76,7 +76,7 @@ def test_theme_goes_from_its_file_to_every_recipient_and_a_retry_sends_only_what
     assert world.draft(file, "acc-ann")["state"] == "Saved"
     assert world.draft(file, "acc-ann")["state"] == "Unchanged"
     assert world.sign("submit", key, "acc-ann")["state"] == "Submitted"
-    assert [one["login"] for one in cli.json("theme", "waiting-for", key)] == ["acc-bob"]
+    assert [one["people"] for one in cli.json("theme", "waiting-for", key)] == [["acc-bob"]]
     world.answer("acc-bob", key, "return to drafter", "The budget is too high.")
     world.wait_for_state(key, "draft")
 
@@ -198,7 +198,7 @@ def test_withdrawing_cancels_the_open_gates_and_recall_before_the_start_cancels_
     world.sign("withdraw", key, "acc-amy")
     assert world.run_state(gate) == "CANCELLED"
     assert world.show(key)["state"] == "draft"
-    assert world.cli.json("theme", "waiting-for", key) == []
+    assert [one["people"] for one in world.cli.json("theme", "waiting-for", key)] == [["acc-amy"]]  # to submit it again
 
     world.draft(world.theme_file(key, author="acc-amy", start=timedelta(days=2), policy="acc-none"), "acc-cora")
     world.sign("submit", key, "acc-cora")

@@ -18,10 +18,11 @@ from approval.service.rounds import close_round
 from approval.states import RoundState, TaskState
 from console.prefect_api import PrefectApi, PrefectRefused
 from models.queries import approvals, themes
+from tests.acceptance.patience import PatientPrefect
 from tests.acceptance.world import JURY, ROOT, Prefect, World, task_of, wait_until, world_of
 from themes.service.finding import require_theme
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(480)  # the first test waits for the installation as well
 
 KEY = "acc-traps"
 RECONCILE = "reconcile/scheduled"
@@ -44,7 +45,7 @@ def gates(world: World) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def prefect(installation: Any) -> Prefect:
-    return Prefect(installation.environment)
+    return PatientPrefect(installation.environment)
 
 
 def keyset(world: World, run: str) -> dict[str, str]:

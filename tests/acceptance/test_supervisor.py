@@ -12,11 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg2.errors
 import pytest
+from pydantic import SecretStr
+from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from console.prefect_api import PrefectApi, PrefectRefused
 from console.supervisor.environment import load_environment
+from console.supervisor.layout import Layout
+from console.supervisor.plan import external_database
 from console.supervisor.processes import marked
+from settings import Settings
 
 TRIAL = Path(__file__).parent / "trial"
 STEPS = {"migrations": "done", "deployments": "done"}
@@ -59,6 +66,15 @@ def wait_until(seen: Callable[[], bool], *, seconds: float = 60.0) -> None:
         time.sleep(0.1)
 
 
+def run_sql(url: URL, statement: str) -> None:
+    engine = create_engine(url)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(statement))
+    finally:
+        engine.dispose()
+
+
 def recorded(themeline: Any) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((themeline.state_dir / "state.json").read_text(encoding="utf-8"))
     return found
@@ -78,12 +94,29 @@ def test_everything_runs_after_up_and_status_says_where(trial: Any) -> None:
 
 
 def test_secrets_are_in_private_files_and_on_no_command_line(trial: Any) -> None:
-    secrets = [trial.state_dir / name for name in ("secret_key", "prefect_auth", "prefect_api_auth", "database_url")]
+    names = ("secret_key", "prefect_auth", "database_password", "database_owner_password")
+    secrets = [trial.state_dir / name for name in (*names, "prefect_api_auth", "database_url")]
     assert {stat.S_IMODE(path.stat().st_mode) for path in secrets} == {0o600}
-    words = [path.read_text(encoding="utf-8") for path in secrets[:2]]
+    words = [path.read_text(encoding="utf-8") for path in secrets[: len(names)]]
     told = (trial.state_dir / "state.json").read_text(encoding="utf-8")
     told += "".join(" ".join(psutil.Process(identity.pid).cmdline()) for identity in marked(name_of(trial)))
     assert not any(word in told for word in words)
+
+
+def test_what_everything_connects_with_cannot_change_the_audit_and_cannot_become_its_owner(trial: Any) -> None:
+    given = make_url(load_environment(trial.state_dir, given={})["THEMELINE_DATABASE_URL"])
+    for refused in ("UPDATE audit SET comment = ''", "DELETE FROM audit", "TRUNCATE audit", "DROP TABLE audit"):
+        with pytest.raises(ProgrammingError) as told:
+            run_sql(given, refused)
+        assert isinstance(told.value.orig, psycopg2.errors.InsufficientPrivilege)
+    for guess in (given.password, None):
+        with pytest.raises(OperationalError, match="password"):
+            run_sql(given.set(username="postgres", password=guess), "SELECT 1")
+    kept = (trial.state_dir / "database_owner_password").read_text(encoding="utf-8")
+    run_sql(given.set(username="postgres", password=kept), "SELECT 1")
+    assert trial.json("audit", "verify")["role_could_change_it"] == []
+    handed = [psutil.Process(pid).environ() for name, pid in pids(trial.json("status")).items() if name != "postgres"]
+    assert not any(kept in variables.values() for variables in handed)
 
 
 def test_the_prefect_server_wants_the_password(trial: Any) -> None:
@@ -169,6 +202,23 @@ def test_another_state_directory_uses_the_servers_it_is_given(
         guest.run("down")
     assert pids(trial.json("status")) == before
     assert not marked(name_of(guest))
+
+
+def test_an_installation_made_before_there_were_passwords_comes_up_with_all_it_has(trial: Any) -> None:
+    trial.json("people", "add", "ann", "--name", "Ann")
+    before = make_url(load_environment(trial.state_dir, given={})["THEMELINE_DATABASE_URL"])
+    trial.json("down")
+    (trial.state_dir / "postgres" / "pg_hba.conf").write_text("local all all trust\n", encoding="utf-8")
+    for name in ("database_password", "database_owner_password"):
+        (trial.state_dir / name).unlink()
+    old = before.set(username="postgres", password=None).render_as_string(hide_password=False)
+    assert trial.json("up")["up"]
+    assert [person["login"] for person in trial.json("people", "list")] == ["ann"]
+    for refused in (before, make_url(old)):
+        with pytest.raises(OperationalError, match="password"):
+            run_sql(refused, "SELECT 1")
+    # An address of before in the environment still means our own server, which is not started elsewhere.
+    assert not external_database(Settings(database_url=SecretStr(old)), Layout(trial.state_dir.resolve()))
 
 
 def test_down_leaves_no_process_and_a_second_down_finds_nothing(trial: Any) -> None:

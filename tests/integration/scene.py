@@ -15,11 +15,12 @@ from approval.audit import AuditReport
 from approval.form import Answer
 from approval.identity import code_at
 from approval.secrecy import Cipher, new_key
-from approval.service import decisions
+from approval.service import decisions, timing
 from approval.service.decisions import Decided
 from approval.service.people import IdentityRules, add_person
 from approval.service.policies import apply_policy
 from approval.service.record import verify_audit
+from approval.service.signing import Signature
 from approval.states import ChainState, LevelState, RoundState, TaskState
 from channels.states import Channel
 from models.approval import Alert, AuditRow, Chain, Decision, Level, Round, Task
@@ -33,7 +34,9 @@ from models.product_line import ProductLine
 from models.queries import themes
 from models.theme import Theme
 from themes.service import review, saving
-from themes.service.review import Signature, Submitted
+from themes.service.acts import Request, carry_out
+from themes.service.editing import Proof
+from themes.service.review import Submitted
 from themes.service.saving import Saved
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -203,6 +206,43 @@ class Scene:
         with self.begin() as session:
             return review.recall(session, key=key, signature=signature, rules=self.rules, now=self.now)
 
+    def edit(self, *edits: tuple[str, str], login: str = "ann", policy: str = "demo") -> Saved:
+        """Save a new version of a theme in review, signed with a fresh code."""
+        self.tick()
+        proof = Proof(code=self.code(login), rules=self.rules)
+        with self.begin() as session:
+            return saving.save_draft(
+                session,
+                text=theme_text(*edits, policy=policy),
+                templates=TEMPLATES,
+                login=login,
+                now=self.now,
+                proof=proof,
+            )
+
+    def act(self, act: str, login: str, comment: str = "because", *, key: str = KEY, **details: Any) -> UUID | None:
+        """Any act of the form `theme-action`."""
+        request = Request(key=key, act=act, signature=self.sign(login, comment), **details)
+        with self.begin() as session:
+            return carry_out(session, request, rules=self.rules, now=self.now)
+
+    def sweep(self, by: timedelta = timedelta()) -> None:
+        """Let time pass, and do what it brings about in reviews."""
+        self.tick(by)
+        with self.begin() as session:
+            mend, due = list(timing.themes_to_mend(session)), timing.themes_with_timers_due(session, now=self.now)
+        for theme_id in mend:
+            with self.begin() as session:
+                timing.mend(session, theme_id=theme_id, now=self.now)
+        for theme_id in due:
+            with self.begin() as session:
+                timing.run_timers(session, theme_id=theme_id, now=self.now)
+        with self.begin() as session:
+            levels = timing.due_levels(session, now=self.now)
+        for level in levels:
+            with self.begin() as session:
+                timing.act_on_due(session, level_id=level.level_id, now=self.now)
+
     def question_to(self, login: str, key: str = KEY, about: str | None = None) -> int:
         """The newest question that was opened to somebody, about the theme itself unless told."""
         query = (
@@ -262,7 +302,9 @@ class Scene:
 
     def levels(self, number: int = 1, key: str = KEY, about: str | None = None) -> dict[str, LevelState]:
         """Level -> state, of one object's chain in a round."""
-        query = select(Level).join(Chain).join(Round).join(Theme, Theme.id == Round.theme_id)
+        query = (
+            select(Level).join(Chain).join(Round, Round.id == Chain.round_id).join(Theme, Theme.id == Round.theme_id)
+        )
         query = query.where(Theme.key == key, Round.number == number, Chain.object_key == (about or key))
         with self.begin() as session:
             return {level.name: level.state for level in session.scalars(query.order_by(Level.position))}
@@ -274,7 +316,7 @@ class Scene:
             .join(Task, Task.person_id == Person.id)
             .join(Level)
             .join(Chain)
-            .join(Round)
+            .join(Round, Round.id == Chain.round_id)
             .join(Theme, Theme.id == Round.theme_id)
             .where(Theme.key == key, Round.number == number, Chain.object_key == (about or key))
             .order_by(Task.id)
@@ -288,7 +330,7 @@ class Scene:
             return sorted(session.scalars(query))
 
     def chains(self, number: int = 1) -> dict[str, tuple[ChainState, str | None]]:
-        query = select(Chain).join(Round).where(Round.number == number)
+        query = select(Chain).join(Round, Round.id == Chain.round_id).where(Round.number == number)
         with self.begin() as session:
             return {chain.object_key: (chain.state, chain.by_rule) for chain in session.scalars(query)}
 

@@ -216,21 +216,6 @@ def test_same_code_used_ten_times_at_once_signs_once(scene: Scene) -> None:
     assert kinds(outcomes) == ["CodeReused"] * 9 + ["int"]
 
 
-def test_same_code_used_at_once_without_the_primary_key_signs_every_time(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read, meeting = people_queries.used_steps, Barrier(AT_ONCE)
-
-    def read_and_meet(session: Session, person_id: int, *, since_step: int) -> frozenset[int]:
-        used = read(session, person_id, since_step=since_step)
-        meeting.wait(PATIENCE)
-        return used
-
-    scene.run("ALTER TABLE used_codes DROP CONSTRAINT pk_used_codes")
-    monkeypatch.setattr(people_queries, "used_steps", read_and_meet)
-    assert kinds(at_once(*[signing(scene)] * AT_ONCE)) == ["int"] * AT_ONCE
-
-
 def test_the_primary_key_lets_one_have_a_code_that_all_have_found_unused(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,9 @@
 """The record: whole after everything that can happen, and false where somebody has touched it."""
 
-from datetime import timedelta, timezone
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -11,6 +14,8 @@ from approval.audit import AuditReport, Head
 from approval.errors import AuditValueInvalid
 from approval.service.record import Act, export_audit, verify_audit, write_down
 from models.queries import audit
+from settings import get_settings
+from tests.integration.command_line import CommandLine, environment_of
 from tests.integration.scene import ENDS_AT, KEY, MORNING, STARTS_AT, Scene, theme_text
 from themes.service import launch
 
@@ -176,3 +181,96 @@ def test_value_with_more_than_one_notation_is_refused_before_it_is_written(scene
     with scene.begin() as session, pytest.raises(AuditValueInvalid, match=r"details\.share"):
         write_down(session, act, now=MORNING)
     assert scene.audit("try") == []
+
+
+# what leaves the database
+
+
+@pytest.fixture
+def cli(scene: Scene, tmp_path: Path) -> Iterator[CommandLine]:
+    url = scene.database.engine.url.render_as_string(hide_password=False)
+    yield CommandLine(environment_of(url, tmp_path / "state"))
+    get_settings.cache_clear()
+
+
+def exported(cli: CommandLine, file: Path, *words: str) -> list[str]:
+    outcome = cli.run("audit", "export", *words)
+    assert outcome.exit_code == 0, outcome.stderr
+    file.write_text(outcome.stdout, encoding="utf-8")
+    return outcome.stdout.splitlines()
+
+
+def test_export_is_verified_where_there_is_no_database(story: Scene, cli: CommandLine, tmp_path: Path) -> None:
+    file, head = tmp_path / "audit.jsonl", tmp_path / "head.json"
+    lines = exported(cli, file)
+    assert [json.loads(line)["hash"] for line in lines] == [row.hash for row in story.audit()]
+    head.write_text(cli.run("audit", "head").stdout, encoding="utf-8")
+    offline = {"THEMELINE_DATABASE_URL": None}
+    told = cli.json("audit", "verify", "--file", str(file), "--head", str(head), **offline)
+    assert (told["sound"], told["rows"]) == (True, len(lines))
+    file.write_text("\n".join(lines[:-2]) + "\n", encoding="utf-8")
+    assert cli.json("audit", "verify", "--file", str(file), **offline)["sound"]
+    cut = cli.run("audit", "verify", "--file", str(file), "--head", str(head), **offline)
+    assert (cut.exit_code, f"broken at row {len(lines) - 1}" in cut.stderr) == (1, True)
+    file.write_text(
+        "\n".join([*lines[:3], lines[3].replace('"comment":"', '"comment":"!'), *lines[4:]]), encoding="utf-8"
+    )
+    assert cli.run("audit", "verify", "--file", str(file), **offline).exit_code == 1
+
+
+def test_export_of_a_theme_is_verified_as_a_part(story: Scene, cli: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "theme.jsonl"
+    lines = exported(cli, file, "--theme", KEY)
+    with story.begin() as session:
+        assert [json.loads(line)["seq"] for line in lines] == [row.seq for row in audit.audit_of_theme(session, KEY)]
+    assert cli.run("audit", "verify", "--file", str(file)).exit_code == 1
+    assert cli.json("audit", "verify", "--file", str(file), "--part")["rows"] == len(lines)
+
+
+def test_export_since_a_time_begins_there(story: Scene, cli: CommandLine, tmp_path: Path) -> None:
+    since = story.audit("return_to_drafter")[0].at
+    lines = exported(cli, tmp_path / "late.jsonl", "--since", since.isoformat())
+    assert [json.loads(line)["seq"] for line in lines] == [row.seq for row in story.audit() if row.at >= since]
+    assert len(lines) < len(story.audit())
+
+
+def test_signatures_are_printed_with_the_name_of_then_in_the_zone_of_the_theme(story: Scene, cli: CommandLine) -> None:
+    story.run(
+        "UPDATE people SET name = 'Somebody Else' WHERE login = 'bob'", "UPDATE themes SET timezone = 'Asia/Shanghai'"
+    )
+    signed = cli.json("audit", "export", "--signatures", "--theme", KEY)
+    rows = [row for row in story.audit() if row.meaning and row.theme_key == KEY]
+    assert [(one["seq"], one["row_hash"], one["object_hash"]) for one in signed] == [
+        (row.seq, row.hash, row.object_hash) for row in rows
+    ]
+    assert {one["name"] for one in signed} == {"Bob", "Carl", "Cyn"}
+    assert [datetime.fromisoformat(one["signed_at"]) for one in signed] == [row.at for row in rows]
+    assert all(one["signed_at"].endswith("+08:00") for one in signed)
+    shown = cli.run("audit", "export", "--signatures", "--theme", KEY).stdout.splitlines()
+    assert len(shown) == len(signed)
+    assert "Bob (bob)" in shown[0]
+
+
+def test_whole_export_is_one_json_document_if_asked(story: Scene, cli: CommandLine) -> None:
+    assert [row["seq"] for row in cli.json("audit", "export")] == [row.seq for row in story.audit()]
+    assert cli.json("audit", "export", "--since", "2099-01-01T00:00+00:00") == []
+
+
+REFUSED_EXPORTS = [
+    (["export", "--theme", "womens-day-2072"], "no theme"),
+    (["export", "--since", "yesterday"], "is no time"),
+    (["export", "--since", "2027-03-06T09:00"], "has no zone"),
+    (["verify", "--file", "nowhere.jsonl"], "nowhere.jsonl cannot be read"),
+    (["verify", "--part"], "name it with --file"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), REFUSED_EXPORTS, ids=[row[1] for row in REFUSED_EXPORTS])
+def test_export_or_check_of_what_is_not_there_is_refused(cli: CommandLine, words: list[str], message: str) -> None:
+    assert message in cli.refusal("audit", *words)
+
+
+def test_line_with_half_a_character_is_told_as_an_unreadable_file(cli: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "latin.jsonl"
+    file.write_bytes(b"\xe9\n")
+    assert "cannot be read" in cli.refusal("audit", "verify", "--file", str(file))

@@ -67,7 +67,7 @@ def test_theme_moved_to_another_product_line_reaches_that_lines_customers(scene:
 
 
 NOT_DRAFTS = [
-    ("in_review", "withdraw it first"),
+    ("approved", "recall it first"),
     ("scheduled", "recall it first"),
     ("live", "under another key"),
     ("rejected", "under another key"),

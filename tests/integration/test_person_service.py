@@ -80,7 +80,7 @@ def test_wrong_code_that_was_under_way_when_the_lock_fell_does_not_lift_it(asked
         assert asked.person("bob").locked_until is not None
         assert seen is not None
         assert seen.locked_until is None
-        with pytest.raises(CodeWrong):
+        with pytest.raises(PersonLocked):
             identify(late, login="bob", code=code, rules=asked.rules, now=asked.now)
     assert asked.person("bob").locked_until is not None
 

@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 
 from approval.errors import CodeWrong, PolicyUnknown
 from approval.service.people import IdentityRules
+from approval.service.signing import Signature
 from approval.states import ChainState, LevelState, RoundState, TaskState
 from models.queries import steps, themes
-from tests.integration.scene import ENDS_AT, KEY, STARTS_AT, Scene, theme_text
+from tests.integration.scene import ENDS_AT, EXAMPLES, KEY, STARTS_AT, Scene, theme_text
 from themes.errors import (
     NobodyToReach,
     NotAllowed,
@@ -26,7 +27,6 @@ from themes.revision import load
 from themes.service import launch
 from themes.service.launch import StartOutcome
 from themes.service.preflight import sample_recipient
-from themes.service.review import Signature
 
 GRACE = timedelta(minutes=30)
 EDIT = ('budget: "20000.00"', 'budget: "9000.00"')
@@ -204,7 +204,7 @@ def _sampled_name(scene: Scene) -> str:
 # withdrawing and recalling
 
 
-def test_only_a_theme_in_review_can_be_withdrawn_and_only_by_its_editors(scene: Scene) -> None:
+def test_only_a_theme_in_review_can_be_withdrawn_and_only_by_its_author(scene: Scene) -> None:
     scene.draft()
     with pytest.raises(MoveRefused):
         scene.withdraw()
@@ -233,6 +233,7 @@ def test_recall_of_an_approved_theme_has_no_run_to_cancel(scene: Scene) -> None:
 
 
 def test_who_signed_an_earlier_level_may_not_recall_unless_the_policy_lets_her_take_down(scene: Scene) -> None:
+    scene.apply((EXAMPLES / "demo-policy.yaml").read_text(encoding="utf-8").replace("takedown: [bob]", "takedown: []"))
     approved(scene)
     for login in ("bob", "cora", "dan"):
         with pytest.raises(NotAllowed):

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from approval.form import Answer
+from approval.form import Answer, form_schema, form_version, schema_version
 from approval.states import DecisionKind
 
 GOOD = {"decision": "approve", "login": "carl", "code": "012345", "comment": ""}
@@ -39,6 +39,7 @@ def test_every_decision_can_be_given(kind: DecisionKind) -> None:
         {"code": "１２３４５６"},  # digits of another script
         {"code": 12345},
         {"comment": "x" * 2001},
+        {"to_level": "x" * 201},
         {"extra": 1},
     ],
 )
@@ -52,11 +53,25 @@ def test_the_code_does_not_show_in_a_repr() -> None:
 
 
 def test_a_character_that_the_database_cannot_hold_is_left_out() -> None:
-    assert Answer.model_validate(GOOD | {"comment": "a\0b"}).comment == "ab"
+    answer = Answer.model_validate(GOOD | {"comment": "a\0b", "to_level": "\0finance "})
+    assert (answer.comment, answer.to_level) == ("ab", "finance")
 
 
-@pytest.mark.parametrize("name", ["decision", "login", "code", "comment"])
+@pytest.mark.parametrize("name", Answer.model_fields)
 def test_every_field_explains_itself_in_english_and_chinese(name: str) -> None:
     description = Answer.model_fields[name].description or ""
     assert any(letter.isascii() and letter.isalpha() for letter in description)
     assert any("\u4e00" <= letter <= "\u9fff" for letter in description)
+
+
+def test_an_answer_to_the_form_of_before_there_was_a_level_to_return_to_is_still_one() -> None:
+    assert Answer.model_validate(GOOD).to_level == ""
+
+
+def test_the_version_of_the_form_differs_with_its_fields_and_not_with_its_heading() -> None:
+    schema = form_schema()
+    assert schema_version(schema) == form_version()
+    assert schema_version({**schema, "title": "AnswerRunInput", "description": "another"}) == form_version()
+    fields = {name: field for name, field in schema["properties"].items() if name != "to_level"}
+    assert schema_version({**schema, "properties": fields}) != form_version()
+    assert schema_version({**schema, "required": ["login"]}) != form_version()

@@ -4,7 +4,15 @@ from urllib.parse import parse_qs, urlsplit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from approval.keys import gate_idempotency_key, gate_run_name, gate_tags, inbox_path, input_keys, pause_key
+from approval.keys import (
+    gate_idempotency_key,
+    gate_run_name,
+    gate_run_name_end,
+    gate_tags,
+    inbox_path,
+    input_keys,
+    pause_key,
+)
 
 
 @given(st.integers(1, 2**63 - 1), st.integers(1, 10_000))
@@ -30,6 +38,7 @@ def test_a_gate_is_tagged_and_named_for_the_person() -> None:
     assert gate_tags(theme_key="三八", login="carl", level=2) == ["theme:三八", "approver:carl", "level:2"]
     name = gate_run_name(title="Women's Day", level=2, level_name="finance", login="carl")
     assert name == "Approve · Women's Day · level 2 finance · carl"
+    assert name.endswith(gate_run_name_end(level=2, level_name="finance", login="carl"))
 
 
 def test_the_link_to_an_inbox_asks_for_the_tag_of_every_gate_of_that_person_alone() -> None:

@@ -2,11 +2,16 @@ import json
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from approval.errors import PolicyInvalid
-from approval.policy import parse_policy, write_duration
+from approval.notation import parse_duration, write_duration
+from approval.policy import parse_policy
 from approval.quorum import ALL, ANY, Quorum, QuorumKind
 from approval.states import ObjectKind
 
@@ -54,7 +59,7 @@ def test_the_demo_policy_asks_operations_and_then_two_of_finance() -> None:
     assert policy.coupon == policy.activity == ()
 
 
-@pytest.mark.parametrize("name", ["policy.yaml", "demo-policy.yaml"])
+@pytest.mark.parametrize("name", ["policy.yaml", "demo-policy.yaml", "strict-policy.yaml"])
 def test_canonical_json_reads_back_to_the_same_policy(name: str) -> None:
     policy = parse_policy((EXAMPLES / name).read_text())
     again = parse_policy(policy.canonical())
@@ -75,6 +80,137 @@ def test_canonical_json_keeps_ratio_condition_and_times() -> None:
 def test_layout_and_comments_do_not_change_the_hash() -> None:
     assert parse_policy(SOUND).hash == parse_policy("# other\n" + SOUND.replace("[carl, cyn]", "[ carl,  cyn ]")).hash
     assert parse_policy(SOUND).hash != parse_policy(SOUND.replace("quorum: all", "quorum: any")).hash
+
+
+@pytest.mark.parametrize(
+    ("text", "pinned"),
+    [
+        (SOUND, "1b1a0f95efb164947792657f099d8554a1463d0fb274c8099f6e1aa6bc11c39a"),
+        (
+            SOUND + "dedupe: all\nstraight_back: true\ntakedown: [dan]\n",
+            "d62a5a2160825e41931bab39d24586e9b60ab8f1dab263eba0530410cbeba18a",
+        ),
+    ],
+)
+def test_a_policy_that_uses_no_later_key_keeps_the_hash_that_it_had_before_they_came(text: str, pinned: str) -> None:
+    assert parse_policy(text).hash == pinned
+
+
+def test_later_keys_at_their_defaults_are_the_same_policy_as_without_them() -> None:
+    defaults = "product_lines: []\nkeep_on_decrease: false\noverride: []\nrecall: []\n"
+    spelt_out = SOUND.replace("quorum: all}", "quorum: all, in_turn: false, on_due: null}") + defaults
+    assert parse_policy(spelt_out).hash == parse_policy(SOUND).hash
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("quorum: all}", "quorum: all, in_turn: true}"),
+        ("quorum: all}", "quorum: all, skip_when: budget < 5}"),
+        ("quorum: all}", "quorum: all, escalate: 4h}"),
+        ("fallback: bob", "fallback: bob\nproduct_lines: [giftware]"),
+        ("fallback: bob", "fallback: bob\nkeep_on_decrease: true"),
+        ("fallback: bob", "fallback: bob\noverride: [dan]"),
+        ("fallback: bob", "fallback: bob\nrecall: [dan]"),
+    ],
+)
+def test_every_later_key_in_use_changes_the_hash(change: tuple[str, str]) -> None:
+    assert parse_policy(SOUND.replace(*change)).hash != parse_policy(SOUND).hash
+
+
+def test_every_part_of_the_strict_example_is_kept() -> None:
+    policy = parse_policy((EXAMPLES / "strict-policy.yaml").read_text())
+    operations, finance, director = policy.theme
+    assert (operations.in_turn, operations.on_due, operations.due) == (True, "return to drafter", timedelta(days=2))
+    assert operations.escalate == timedelta(hours=24)
+    assert finance.skip_when is not None
+    assert finance.skip_when.text == "budget < 1000"
+    assert director.on_due is None
+    assert (policy.product_lines, policy.keep_on_decrease) == (("giftware-eu", "giftware-uk"), True)
+    assert (policy.override, policy.recall) == (("role:administrators",), ("role:operations",))
+    assert (policy.dedupe, policy.straight_back) == ("consecutive", True)
+
+
+logins = st.text(st.characters(categories=["L", "N"], include_characters="_.-"), min_size=1, max_size=20)
+names = st.lists(logins | logins.map("role:{}".format), max_size=4, unique=True)
+durations = st.integers(1, 10_000_000).map(lambda seconds: f"{seconds}s")
+conditions = st.sampled_from(["budget >= 10000", "'sms' in channels or len(channels) > 2", "not worst_margin > -0.5"])
+quorums = st.one_of(
+    st.sampled_from(["any", "all"]),
+    st.just({"count": 1}),
+    st.integers(1, 100).map(lambda percent: {"ratio": str(Decimal(percent) / 100)}),
+)
+
+
+@st.composite
+def written_levels(draw: st.DrawFn) -> list[dict[str, Any]] | str:
+    titles = draw(st.lists(logins, max_size=3, unique=True))
+    return [draw(written_level(title)) for title in titles] or "none"
+
+
+@st.composite
+def written_level(draw: st.DrawFn, title: str) -> dict[str, Any]:
+    approvers = draw(names.filter(bool))
+    due = draw(st.integers(60, 1_000_000))
+    sooner = st.integers(1, due - 1).map(lambda seconds: f"{seconds}s")
+    level = {
+        "level": title,
+        "approvers": approvers,
+        "quorum": draw(quorums),
+        "veto": draw(st.lists(st.sampled_from(approvers), unique=True)),
+        "in_turn": draw(st.booleans()),
+        "due": f"{due}s",
+        "on_due": draw(st.sampled_from(["approve", "reject", "return to drafter"])),
+        "when": draw(conditions),
+        "skip_when": draw(st.just("audience_size < 100")),
+        "escalate": draw(sooner),
+        "remind": {"every": draw(sooner), "times": draw(st.integers(1, 100))},
+    }
+    left_out = draw(st.sets(st.sampled_from(["veto", "in_turn", "on_due", "when", "skip_when", "escalate", "remind"])))
+    return {key: value for key, value in level.items() if key not in left_out}
+
+
+written_policies = st.fixed_dictionaries(
+    {
+        "policy": logins,
+        "fallback": logins,
+        "theme": written_levels(),
+        "coupon": written_levels(),
+        "activity": written_levels(),
+    },
+    optional={
+        "dedupe": st.sampled_from(["none", "consecutive", "all"]),
+        "straight_back": st.booleans(),
+        "keep_on_decrease": st.booleans(),
+        "product_lines": st.lists(logins, unique=True, max_size=3),
+        **dict.fromkeys(["takedown", "recall", "override"], names),
+    },
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(written_policies)
+def test_any_policy_reads_back_to_itself_with_every_key_kept(written: dict[str, Any]) -> None:
+    policy = parse_policy(yaml.safe_dump(written, allow_unicode=True))
+    again = parse_policy(policy.canonical())
+    assert (again, again.canonical(), again.hash) == (policy, policy.canonical(), policy.hash)
+    plain = policy.to_plain()
+    assert {key for key, value in written.items() if value not in ([], False)} <= plain.keys()
+    for kind in ObjectKind:
+        for level, given_level in zip(policy.levels(kind), written[kind], strict=False):
+            assert (level.level, level.approvers) == (given_level["level"], tuple(given_level["approvers"]))
+            unsaid = {key for key, value in given_level.items() if value is False}
+            assert given_level.keys() - unsaid - {"veto"} == level.to_plain().keys() - {"veto"}
+
+
+@settings(max_examples=20, deadline=None)
+@given(written_policies, st.randoms())
+def test_the_order_in_which_keys_are_written_does_not_change_the_hash(written: dict[str, Any], random: Any) -> None:
+    keys = list(written)
+    random.shuffle(keys)
+    shuffled = {key: written[key] for key in keys}
+    one, other = (yaml.safe_dump(text, sort_keys=False, allow_unicode=True) for text in (written, shuffled))
+    assert parse_policy(one).hash == parse_policy(other).hash
 
 
 def test_all_problems_are_told_at_once_with_place_and_remedy() -> None:
@@ -131,6 +267,41 @@ takedown: dan
         (("quorum: all", "quorum: all, due: 0h"), "theme[0].due", "a duration such as"),
         (("quorum: all", "quorum: all, remind: {evry: 4h, times: 3}"), "theme[0].remind.evry", "did you mean 'every'?"),
         (("quorum: all", "quorum: all, when: budget"), "theme[0].when", "a comparison"),
+        (("quorum: all", "quorum: all, in_turn: yes please"), "theme[0].in_turn", "true or false"),
+        (("quorum: all", "quorum: all, in_trun: true"), "theme[0].in_trun", "did you mean 'in_turn'?"),
+        (("quorum: all", "quorum: all, veto: ['role: ']"), "theme[0].veto", "role:<name of the role>"),
+        (("quorum: all", "quorum: all, skip_when: 'bugdet < 5'"), "theme[0].skip_when", "did you mean 'budget'?"),
+        (("quorum: all", "quorum: all, skip_when: '1 < 2'"), "theme[0].skip_when", "which asks for no fact"),
+        (
+            ("quorum: all", "quorum: all, when: 'budget < 5', skip_when: 'budget  < 5'"),
+            "theme[0].skip_when",
+            "another condition than that of when",
+        ),
+        (("quorum: all", "quorum: all, escalate: soon"), "theme[0].escalate", "a duration such as"),
+        (("quorum: all", "quorum: all, on_due: approve"), "theme[0].on_due", "found 'approve' without a due time"),
+        (("quorum: all", "quorum: all, due: 1d, on_due: aprove"), "theme[0].on_due", "did you mean 'approve'?"),
+        (  # a return that only a person can make
+            ("quorum: all", "quorum: all, due: 1d, on_due: return to previous level"),
+            "theme[0].on_due",
+            "'approve', 'reject' or 'return to drafter'",
+        ),
+        (  # nobody would be left to escalate for
+            ("quorum: all", "quorum: all, due: 24h, on_due: reject, escalate: 1d"),
+            "theme[0].escalate",
+            "found 1d; allowed: less than the time due, when on_due acts (1d)",
+        ),
+        (  # nor to remind
+            ("quorum: all", "quorum: all, due: 4h, on_due: reject, remind: {every: 5h, times: 1}"),
+            "theme[0].remind.every",
+            "found 5h; allowed: less than the time due",
+        ),
+        (("fallback: bob", "fallback: bob\nproduct_lines: giftware"), "product_lines", "a list"),
+        (("fallback: bob", "fallback: bob\nproduct_lines: [a, b, a]"), "product_lines", "a more than once"),
+        (("fallback: bob", "fallback: bob\nproduct_line: [a]"), "product_line", "did you mean 'product_lines'?"),
+        (("fallback: bob", "fallback: bob\nkeep_on_decrease: maybe"), "keep_on_decrease", "true or false"),
+        (("fallback: bob", "fallback: bob\noverride: [dan, dan]"), "override", "dan more than once"),
+        (("fallback: bob", "fallback: bob\nrecall: ['role:']"), "recall", "role:<name of the role>"),
+        (("fallback: bob", "fallback: bob\nrecal: [dan]"), "recal", "did you mean 'recall'?"),
         (("coupon: none", "coupon: []"), "coupon", "none for 'approved by rule'"),
         (("coupon: none", "coupon: non"), "coupon", "did you mean 'none'?"),
         (("coupon: none", "coupon:"), "coupon", "found nothing"),
@@ -173,6 +344,21 @@ def test_a_file_that_holds_no_policy_is_refused(text: str) -> None:
 )
 def test_a_duration_is_written_in_one_way(duration: timedelta, written: str) -> None:
     assert write_duration(duration) == written
+
+
+@given(st.integers(1, 3650 * 24 * 3600))
+def test_every_duration_that_can_be_read_can_be_written_and_read_back(seconds: int) -> None:
+    duration = timedelta(seconds=seconds)
+    days, rest = divmod(seconds, 24 * 3600)
+    assert parse_duration(f"{days}d{rest}s") == duration
+    assert parse_duration(write_duration(duration)) == duration
+
+
+@pytest.mark.parametrize("written", ["3651d", "999999999d", "3650d1s", "1d1d1d1d1d", "9999999999s", "1.5h", "-1h", " "])
+def test_a_duration_that_no_timer_should_have_is_refused(written: str) -> None:
+    assert (
+        "at most 3650d" in problems_of(SOUND.replace("quorum: all", f"quorum: all, due: '{written}'"))["theme[0].due"]
+    )
 
 
 def test_chinese_and_long_names_are_taken() -> None:

@@ -22,7 +22,7 @@ def installed(root: Path) -> Layout:
         addresses={"prefect_api": API},
     )
     record.save(layout.state, installation)
-    write_private(layout.database_url, embedded_database_url(layout.postgres))
+    write_private(layout.database_url, embedded_database_url(layout.postgres, "word"))
     write_private(layout.prefect_api_auth, "themeline:word")
     write_private(layout.secret_key, "key")
     return layout
@@ -58,7 +58,7 @@ def test_the_installation_offers_what_a_command_connects_with(tmp_path: Path) ->
     assert offered["PREFECT_API_URL"] == API
     assert offered["PREFECT_API_AUTH_STRING"] == "themeline:word"
     assert offered["THEMELINE_SECRET_KEY"] == "key"
-    assert offered["THEMELINE_DATABASE_URL"].startswith("postgresql+psycopg2://postgres@/themeline?host=%2F")
+    assert offered["THEMELINE_DATABASE_URL"].startswith("postgresql+psycopg2://themeline_app:word@/themeline?host=%2F")
 
 
 def test_the_real_environment_wins(tmp_path: Path) -> None:

@@ -3,9 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from themes.diff import Change, diff
+from themes.diff import Change, Words, diff
 from themes.document import Vocabulary, parse_theme
-from themes.facts import facts_of
 from themes.revision import freeze
 from themes.theme import Theme
 
@@ -66,6 +65,48 @@ def test_one_change_is_told_in_words(edit: tuple[str, str], words: str) -> None:
     assert [str(change) for change in changes(edit)] == [words]
 
 
+def test_values_of_a_record_read_as_words_not_as_keys() -> None:
+    words = Words(freeze(theme_of()).content)
+    assert words.mapping({"all": True, "exclusive": False, "brand": ["x", "y"]}) == "everything, brand x, y"
+    period = words.mapping({"from": "2027-03-06T00:00:00Z", "to": "2027-04-01T00:00:00Z"})
+    assert period == "2027-03-06 00:00 Europe/London → 2027-04-01 01:00 Europe/London"
+    assert words.mapping({"days": 14}) == "days 14"
+    assert Words(words.content, "zh").mapping({"all": True}) == "全部"
+
+
+CHINESE = [
+    (('budget: "20000.00"', 'budget: "1.00"'), ("预算", "20000.00 GBP", "1.00 GBP")),
+    (
+        ("redeem_in: [app, mini_program, web]", "redeem_in: [app, store]"),
+        ("券 women-20-off-100 · 核销渠道", "App, 小程序, 网页", "App, 门店"),
+    ),
+    (("    group: 3", "    group: 3\n    exclusive: true"), ("活动 tea-lights-3-for-2 · 与所有优惠互斥", None, "是")),
+    (("title: Women's Day", "title: Hello"), ("渠道 · 推送 · 标题", "Women's Day", "Hello")),
+]
+
+
+@pytest.mark.parametrize(("edit", "told"), CHINESE)
+def test_changes_are_told_in_chinese_too(edit: tuple[str, str], told: tuple[str, str | None, str | None]) -> None:
+    old, new = freeze(theme_of()).content, freeze(theme_of(edit)).content
+    assert [(change.label, change.before, change.after) for change in diff(old, new, "zh")] == [told]
+
+
+def test_change_of_an_offer_names_it() -> None:
+    edits = ('amount: "20.00"', 'amount: "25.00"'), ('budget: "20000.00"', 'budget: "1.00"')
+    assert [change.offer_id for change in changes(*edits)] == [None, "women-20-off-100"]
+
+
+def test_names_and_values_that_a_marketer_chose_stay_as_they_are() -> None:
+    """Whatever words of ours they happen to be, or times and amounts by their names."""
+    extras = 'extras: {from: soon, kind: app, minor: "1"}\n    '
+    old, new = theme_of(), theme_of(("title: Women's Day\n    ", f"title: Women's Day\n    {extras}"))
+    (come,) = diff(freeze(old).content, freeze(new).content, "zh")
+    assert (come.label, come.before, come.after) == ("渠道 · 推送 · 附加字段", None, "from soon, kind app, minor 1")
+    later = theme_of(("title: Women's Day\n    ", f"title: Women's Day\n    {extras.replace('soon', 'now')}"))
+    (changed,) = diff(freeze(new).content, freeze(later).content, "zh")
+    assert (changed.label, changed.before, changed.after) == ("渠道 · 推送 · 附加字段 · from", "soon", "now")
+
+
 def test_offer_that_is_new_or_gone_is_one_change() -> None:
     start, end = TEXT.index("  - id: first-parcel-free"), TEXT.index("\nactivities:")
     plain = dict.fromkeys(TEMPLATES, "text")  # the example's own mention the coupon
@@ -95,14 +136,3 @@ def test_of_a_template_only_the_lines_that_differ_are_shown() -> None:
     assert change.after is not None
     assert change.before.count("\n") == 0
     assert change.after.endswith("we treat you all:")
-
-
-def test_facts_are_what_the_content_tells_and_nothing_that_is_not_known() -> None:
-    facts = facts_of(theme_of(), audience_size=700)
-    assert str(facts.budget) == "20000.00"
-    assert facts.audience_size == 700
-    assert facts.channels == ("sms", "email", "push", "mini_program")
-    assert facts.offer_kinds == ("cheapest_free", "freight_percent", "full_reduction")
-    assert facts.window_days == 3
-    assert facts.product_line == "giftware-eu"
-    assert (facts.worst_margin, facts.deepest_discount, facts.worst_case_cost) == (None, None, None)

@@ -8,13 +8,13 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from approval.service.people import IdentityRules, identify
+from approval.service.signing import Signature
 from models.queries import alerts, themes
 from models.theme import Theme
 from themes.errors import StartOutsideWindow, WindowOver
 from themes.lifecycle import Move, ThemeState, move
 from themes.service.finding import owners, require_right, require_theme, stewards
 from themes.service.moves import move_theme
-from themes.service.review import Signature
 
 SCHEDULER, LAUNCHER = "system:scheduler", "system:launch"
 #: In these a theme has a launch run; one that a person launched or resumed is live before it gets its run.
@@ -209,7 +209,7 @@ def _steer(
     move(theme.state, a_move)  # refused before a code is used up
     allowed = owners(session, theme) | stewards(session, theme)
     who = "its author, an editor, or whom the policy lets take it down"
-    require_right(signature.login, allowed, act=a_move.value.replace("_", " "), theme=theme, who=who)
+    require_right(session, signature.login, allowed, act=a_move.value.replace("_", " "), theme=theme, who=who)
     identify(session, login=signature.login, code=signature.code, rules=rules, now=now)
     move_theme(
         session,

@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from approval.errors import PersonDisabled
-from approval.service.people import require_person
+from approval.service.people import require_line, require_person
 from approval.service.record import Act, write_down
 from audience.segments import every_name
 from channels.states import Channel
+from models.person import Person
 from models.queries import approvals, catalogue, people, provider_accounts, steps, themes
 from models.theme import Theme
 from themes.document import Vocabulary, parse_theme
@@ -19,6 +21,7 @@ from themes.errors import ThemeNotDraft
 from themes.lifecycle import ThemeState
 from themes.recipient import VARIABLES
 from themes.revision import Revision, freeze
+from themes.service.editing import Proof, check_edit, revise
 from themes.service.finding import require_theme
 from themes.theme import Theme as ThemeValue
 
@@ -33,7 +36,6 @@ class Saved:
 
 _ANOTHER_KEY = "draft it anew under another key"
 _REMEDIES = {
-    ThemeState.IN_REVIEW: "withdraw it first",
     ThemeState.APPROVED: "recall it first",
     ThemeState.SCHEDULED: "recall it first",
 }
@@ -65,13 +67,18 @@ def save_draft(
     login: str,
     now: datetime,
     flow_run_id: UUID | None = None,
+    proof: Proof | None = None,
 ) -> Saved:
-    """Draft a theme from its file, or save a new version of a draft.
+    """Draft a theme from its file, or save a new version of it: of a draft, or under the eyes of its approvers.
+
+    A theme in review takes an edit only with the editor's `proof`: it voids approvals.
 
     Raises:
         ThemeInvalid: with every problem of the file.
-        ThemeNotDraft: the theme is beyond drafting.
-        PersonUnknown, PersonDisabled
+        ThemeNotDraft: the theme is beyond drafting and review.
+        CodeNeeded: it is in review, and the edit is not signed.
+        ProductLineFixed: it is in review, and the edit would move it to another product line.
+        PersonUnknown, PersonDisabled, OtherProductLine; and in review what `submit` raises
     """
     editor = require_person(session, login)
     if editor.disabled_at is not None:
@@ -80,18 +87,44 @@ def save_draft(
     content = freeze(value)
     author = require_person(session, value.author)
     line_id = _product_line_id(session, value.product_line)
+    require_line(session, editor, line_id)
     theme = _locked_theme(session, value, line_id, author.id, now)
-    if theme.state is not ThemeState.DRAFT:
+    if theme.state not in {ThemeState.DRAFT, ThemeState.IN_REVIEW}:
         raise ThemeNotDraft(key=theme.key, state=theme.state, remedy=_REMEDIES.get(theme.state, _ANOTHER_KEY))
     if theme.draft == content.content:
         return Saved(theme_id=theme.id, key=theme.key, hash=content.hash, changed=False)
+    before = theme.draft
+    if theme.state is ThemeState.IN_REVIEW:
+        check_edit(session, theme, editor=editor, proof=proof, product_line_id=line_id, now=now)
     _write_draft(theme, value, content, source=text)
     theme.author_id, theme.product_line_id = author.id, line_id
     session.flush()
+    _note_editors(session, theme, before, content, author=author, editor=editor, now=now)
+    act = "edit" if theme.state is ThemeState.IN_REVIEW else "draft"
+    write_down(session, _saved(theme, content, login, flow_run_id, act), now=now)
+    if theme.state is ThemeState.IN_REVIEW:
+        revise(session, theme, value=value, content=content, editor=editor, now=now)
+    return Saved(theme_id=theme.id, key=theme.key, hash=content.hash, changed=True)
+
+
+def _note_editors(
+    session: Session,
+    theme: Theme,
+    before: Mapping[str, Any],
+    content: Revision,
+    *,
+    author: Person,
+    editor: Person,
+    now: datetime,
+) -> None:
+    """The author may decide on nothing of the theme, an editor neither on the theme nor on the offers he touched."""
     for person in (author, editor):
         themes.add_editor(session, theme_id=theme.id, person_id=person.id, now=now)
-    write_down(session, _saved(theme, content, login, flow_run_id), now=now)
-    return Saved(theme_id=theme.id, key=theme.key, hash=content.hash, changed=True)
+    offers, offers_before = content.content["offers"], before.get("offers", {})
+    for key in offers:
+        touched = offers[key] != offers_before.get(key)
+        for person in (author, editor) if touched else (author,):
+            themes.add_offer_editor(session, theme_id=theme.id, offer_key=key, person_id=person.id, now=now)
 
 
 def _product_line_id(session: Session, key: str) -> int:
@@ -131,9 +164,9 @@ def _write_draft(theme: Theme, value: ThemeValue, content: Revision, *, source: 
     theme.timezone = value.timezone
 
 
-def _saved(theme: Theme, content: Revision, login: str, flow_run_id: UUID | None) -> Act:
+def _saved(theme: Theme, content: Revision, login: str, flow_run_id: UUID | None, act: str) -> Act:
     return Act(
-        act="draft",
+        act=act,
         actor=login,
         object_kind="theme",
         object_key=theme.key,
