@@ -20,7 +20,7 @@ demo: $(READY)
 	$(BIN)/themeline demo $(if $(KEEP),--keep)
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 # Approval in plain words: against the services, through real gate runs, in Chromium. docs/scenarios.md tells how to read them.
 scenarios-approval: $(READY)

@@ -5,11 +5,11 @@ Property tests are judged by what they find, not by how busy the machine is.
 
 import os
 from collections.abc import Generator
-from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.installation import installation, themeline_at
 from tests.postgres import postgres, template
@@ -19,8 +19,6 @@ __all__ = ["installation", "postgres", "template", "themeline_at"]
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
-
-ROOT = Path(__file__).parents[1]
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
@@ -37,19 +35,29 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return _forbid_skip(report)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two processes share the tests: one those that need a whole installation, which come first, one the rest.
+class TwoProcesses(LoadScopeScheduling):  # type: ignore[misc]  # of a package without types
+    """Two processes share the tests: one those that need a whole installation, the other the rest, file by file.
 
     A file is never split, for its fixtures are made once.
     """
-    items.sort(key=lambda item: not _needs_installation(item))
-    for item in items:
-        group = "installation" if _needs_installation(item) else str(item.path.relative_to(ROOT))
-        item.add_marker(pytest.mark.xdist_group(group))
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return "installation" if _needs_installation(path) else path
 
 
-def _needs_installation(item: pytest.Item) -> bool:
-    return "acceptance" in item.path.parts or item.path.name == "test_scenarios_prefect.py"
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TwoProcesses:
+    return TwoProcesses(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first."""
+    items.sort(key=lambda item: not _needs_installation(item.nodeid))
+
+
+def _needs_installation(path: str) -> bool:
+    return "/acceptance/" in path or "test_scenarios_prefect.py" in path
 
 
 def _forbid_skip(report: Report) -> Report:

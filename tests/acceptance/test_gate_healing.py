@@ -80,7 +80,8 @@ class Gate:
 
     def grow_old(self) -> None:
         """Opened before a deployment that added a field to the form."""
-        schema = form_schema()
+        path = f"/flow_runs/{self.run}/input/{self.keys['description']}"
+        schema = form_schema(self.prefect.call("GET", path))
         del schema["properties"]["to_level"]
         self.alter("schema", schema)
         self.sql(f"form_version = '{schema_version(schema)}-' || split_part(form_version, '-', 2)")

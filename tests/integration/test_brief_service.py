@@ -207,7 +207,7 @@ def test_adviser_is_told_who_asks_what_and_that_it_is_no_vote_and_the_owner_read
     assert "> Is the \\*second\\* coupon legal?\n" in told
     asked.answer("dan", "reject", "It is not.")
     assert section(brief(asked, "bob"), "Earlier decisions")[0].startswith(
-        "Dan · round 1 · operations · advised: rejected"
+        "Dan for Bob · round 1 · operations · advised: rejected"
     )
 
 

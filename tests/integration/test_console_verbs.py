@@ -32,5 +32,9 @@ def test_every_verb_can_answer_with_json() -> None:
 
 def test_verbs_that_need_a_signature_ask_for_login_and_code() -> None:
     signed = {verb.removeprefix("theme ") for verb, options in every_verb().items() if "--code" in options}
-    assert signed == {"submit", "withdraw", "recall", "pause", "resume", "launch-now", "move-start", "drop"}
+    assert signed == {
+        *("draft", "submit", "withdraw", "recall", "takedown", "pause", "resume", "launch-now", "move-start", "drop"),
+        *("approve", "return", "reject", "take-back"),
+        *("delegate", "transfer", "add-signer", "remove-signer", "override"),
+    }
     assert all("--login" in every_verb()[f"theme {verb}"] for verb in signed)
