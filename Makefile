@@ -19,8 +19,9 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)
 	$(BIN)/themeline demo $(if $(KEEP),--keep)
 
+# All but the scenarios that go through Prefect: those have some minutes of their own, in scenarios-approval.
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --ignore tests/scenarios/test_scenarios_prefect.py
 
 # Approval in plain words: against the services, through real gate runs, in Chromium. docs/scenarios.md tells how to read them.
 scenarios-approval: $(READY)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,10 +68,15 @@ def themeline_at() -> Callable[..., Themeline]:
 
 
 @pytest.fixture(scope="session")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Everything, as `themeline up --dev-key` starts it."""
-    themeline = Themeline(tmp_path_factory.mktemp("installation"), {})
-    try:
-        yield bring_up(themeline)
-    finally:
-        themeline.run("down")
+def installation() -> Iterator[Running]:
+    """Everything, as `themeline up --dev-key` starts it.
+
+    Not under pytest's own folder: another session that starts closes that to all but its user, and PostgreSQL, which
+    runs as another, loses its data directory.
+    """
+    with tempfile.TemporaryDirectory(prefix="themeline-installation-") as folder:
+        themeline = Themeline(Path(folder), {})
+        try:
+            yield bring_up(themeline)
+        finally:
+            themeline.run("down")
