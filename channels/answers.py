@@ -1,12 +1,11 @@
 """From the outcomes of calls to what is written down: rows, and what follows beyond them."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from uuid import UUID
 
-from channels.engine import Backoff, Next, account_waits_until, after, opens_breaker, refused_as_a_whole
+from channels.engine import ACCEPTED, Backoff, Next, account_waits_until, after, opens_breaker, refused_as_a_whole
 from channels.message import Message, Outcome
 from channels.states import DeliveryState, ErrorClass
 from models.queries.deliveries import Claimed, Result
@@ -24,10 +23,10 @@ class Call:
 
 @dataclass(slots=True)
 class Effects:
-    """What a batch of outcomes does beyond its own rows."""
+    """What a batch of outcomes of one account does beyond its own rows."""
 
     suppress: dict[str, str] = field(default_factory=dict)  # address -> reason
-    opt_outs: list[UUID] = field(default_factory=list)
+    opt_outs: dict[int, str] = field(default_factory=dict)  # row, by its number -> address
     stop_because: str | None = None
     pause_because: str | None = None
     wait: tuple[datetime, datetime] | None = None  # the account: when the refused call began, until when to wait
@@ -37,72 +36,119 @@ class Effects:
         return self != Effects()
 
 
-class Answers:
-    """Collects what came of calls until it is written."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallCounts:
+    """Calls over an account since they were last told."""
 
-    def __init__(self, *, backoff: Backoff, refused_in_row: int, jitter: Callable[[], float]) -> None:
+    accepted: int
+    refused: int  # as a whole
+    last_words: str | None  # of the last refusal
+
+
+class Outbox:
+    """What all accounts of a sender have brought in and nobody has written down yet."""
+
+    def __init__(self) -> None:
         self.states: Counter[DeliveryState] = Counter()  # over the whole run
-        self.halt_because: str | None = None
-        self.probing = refused_in_row > 0  # the account was refused last: one call at a time until it takes one
-        self._backoff, self._jitter = backoff, jitter
-        self._refused_in_row = refused_in_row
-        self._singles_in_row = 0
-        self._waits_until: datetime | None = None
-        self._results: list[Result] = []
-        self._effects = Effects()
+        self.results: list[Result] = []
+        self._effects: dict[int, Effects] = {}  # account -> what follows
 
-    def __len__(self) -> int:
-        return len(self._results)
+    def effects_of(self, account_id: int) -> Effects:
+        return self._effects.setdefault(account_id, Effects())
 
     @property
     def waiting(self) -> bool:
-        return bool(self._results) or bool(self._effects)
+        return bool(self.results) or any(self._effects.values())
 
-    def take(self) -> tuple[list[Result], Effects]:
-        taken = self._results, self._effects
-        self._results, self._effects = [], Effects()
+    def take(self) -> tuple[list[Result], Mapping[int, Effects]]:
+        taken = self.results, {account: effects for account, effects in self._effects.items() if effects}
+        self.results, self._effects = [], {}
         return taken
 
-    def add_call(
-        self, call: Call, outcomes: Sequence[Outcome], *, began_at: datetime, latency_ms: int, now: datetime
+
+class Answers:
+    """What calls over one account came to: into the outbox, and into what is thought of the account."""
+
+    def __init__(
+        self, *, account_id: int, outbox: Outbox, backoff: Backoff, refused_in_row: int, jitter: Callable[[], float]
     ) -> None:
+        self.account_id = account_id
+        self.stop_because: str | None = None  # the distribution
+        self.closed_because: str | None = None  # the account
+        self.probing = refused_in_row > 0  # the account was refused last: one call at a time until it takes one
+        self._outbox, self._backoff, self._jitter = outbox, backoff, jitter
+        self._refused_in_row = refused_in_row
+        self._singles_in_row = 0
+        self._waits_until: datetime | None = None
+        self._accepted = self._refused = 0
+        self._last_words: str | None = None
+
+    def counted(self) -> CallCounts | None:
+        """What has not been counted yet; None: nothing."""
+        if not self._accepted and not self._refused:
+            return None
+        counts = CallCounts(accepted=self._accepted, refused=self._refused, last_words=self._last_words)
+        self._accepted, self._refused, self._last_words = 0, 0, None
+        return counts
+
+    def reopened(self) -> None:
+        """The account is open again, after a pause or a wait: one call tells whether it is of use."""
+        self.closed_because, self._waits_until, self.probing = None, None, True
+
+    def add_call(
+        self,
+        call: Call,
+        outcomes: Sequence[Outcome],
+        *,
+        began_at: datetime,
+        latency_ms: int,
+        now: datetime,
+        stands_in: bool = False,
+    ) -> None:
+        """`stands_in`: another account is open, so that what this one turned away need not wait for it."""
         waits_until = self._judge_account(outcomes, began_at, now)
-        for row, outcome in zip(call.rows, outcomes, strict=True):
+        for row, message, outcome in zip(call.rows, call.messages, outcomes, strict=True):
+            if outcome.error is None:
+                self._add(row, ACCEPTED, outcome, key=message.key, began_at=began_at, latency_ms=latency_ms)
+                continue
             step = after(
                 outcome,
                 tries=row.tries + 1,
                 first_tried_at=row.first_tried_at or began_at,
                 now=now,
                 backoff=self._backoff,
-                jitter=self._jitter() if outcome.error else 0.0,
-                account_waits_until=waits_until,
+                jitter=self._jitter(),
+                account_waits_until=None if stands_in and row.key is None else waits_until,
                 replayed=row.key is not None,
             )
-            self._add(row, step, outcome, began_at, latency_ms)
-            if step.error is not None:
-                self._follow(row, step)
+            self._add(row, step, outcome, key=message.key, began_at=began_at, latency_ms=latency_ms)
+            self._follow(row, step)
 
     def add_unrendered(self, row: Claimed, problem: Exception, *, now: datetime) -> None:
         """A message that cannot be written for one recipient says nothing about the others."""
         outcome = Outcome(delivery_id=row.id, error=ErrorClass.CONTENT, code="render", detail=_words(problem))
-        self._add(row, Next(state=DeliveryState.FAILED, error=ErrorClass.CONTENT, code="render"), outcome, now, 0)
+        step = Next(state=DeliveryState.FAILED, error=ErrorClass.CONTENT, code="render")
+        self._add(row, step, outcome, key=None, began_at=now, latency_ms=0)
 
     def add_refused_account(self, refusal: Outcome, *, now: datetime) -> None:
         """The account was turned away before any message was at stake, so that no try is counted."""
+        self._count_refused(refusal)
         if refusal.error is ErrorClass.CONFIG:
-            self._effects.pause_because = f"{refusal.error}: {refusal.code} {refusal.detail}".strip()
-            self.halt_because = self._effects.pause_because
+            because = f"{refusal.error}: {refusal.code} {refusal.detail}".strip()
+            self._outbox.effects_of(self.account_id).pause_because = self.closed_because = because
         else:
             self._wait(refusal, now, now)
 
     def _judge_account(self, outcomes: Sequence[Outcome], began_at: datetime, now: datetime) -> datetime | None:
         refusal = refused_as_a_whole(outcomes)
         if refusal is None:
+            self._accepted += 1
             self._singles_in_row = 0
             if self.probing:
                 self.probing, self._refused_in_row = False, 0
-                self._effects.recovered_since = began_at
+                self._outbox.effects_of(self.account_id).recovered_since = began_at
             return None
+        self._count_refused(refusal)
         self._singles_in_row += 1
         if self._waits_until is None and not opens_breaker(
             messages=len(outcomes), refusals_in_row=self._singles_in_row, probing=self.probing
@@ -110,20 +156,27 @@ class Answers:
             return None
         return self._wait(refusal, began_at, now)
 
+    def _count_refused(self, refusal: Outcome) -> None:
+        self._refused += 1
+        self._last_words = f"{refusal.error}: {refusal.code} {refusal.detail}".strip()[:DETAIL_LENGTH]
+
     def _wait(self, refusal: Outcome, began_at: datetime, now: datetime) -> datetime:
         if self._waits_until is None:
             self._waits_until = account_waits_until(
                 refusal, refused_in_row=self._refused_in_row, now=now, backoff=self._backoff, jitter=self._jitter()
             )
-            self._effects.wait = (began_at, self._waits_until)
-            self.halt_because = f"the account backs off ({refusal.error}): {refusal.code} {refusal.detail}".strip()
+            self._refused_in_row += 1
+            self._outbox.effects_of(self.account_id).wait = (began_at, self._waits_until)
+            self.closed_because = f"the account backs off ({refusal.error}): {refusal.code} {refusal.detail}".strip()
         return self._waits_until
 
-    def _add(self, row: Claimed, step: Next, outcome: Outcome, began_at: datetime, latency_ms: int) -> None:
-        self.states[step.state] += 1
-        self._results.append(
+    def _add(
+        self, row: Claimed, step: Next, outcome: Outcome, *, key: str | None, began_at: datetime, latency_ms: int
+    ) -> None:
+        self._outbox.states[step.state] += 1
+        self._outbox.results.append(
             Result(
-                row.id,
+                row.seq,
                 step.state,
                 step.due_at,
                 outcome.error,
@@ -134,18 +187,21 @@ class Answers:
                 row.tries + 1,
                 began_at,
                 latency_ms,
+                self.account_id,
+                key,
             )
         )
 
     def _follow(self, row: Claimed, step: Next) -> None:
+        effects = self._outbox.effects_of(self.account_id)
         if step.suppress_because is not None:
-            self._effects.suppress[row.address] = step.suppress_because
+            effects.suppress[row.address] = step.suppress_because
         if step.opted_out:
-            self._effects.opt_outs.append(row.id)
+            effects.opt_outs[row.seq] = row.address
         if step.stop_because is not None:
-            self._effects.stop_because = self.halt_because = step.stop_because
+            effects.stop_because = self.stop_because = step.stop_because
         if step.pause_because is not None:
-            self._effects.pause_because = self.halt_because = step.pause_because
+            effects.pause_because = self.closed_because = step.pause_because
 
 
 def _words(problem: Exception) -> str:

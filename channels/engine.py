@@ -20,11 +20,20 @@ MOVES: Mapping[tuple[DeliveryState, DeliveryState], str] = MappingProxyType(
         (_S.SENDING, _S.RETRYING): "refused for now, or given back",
         (_S.SENDING, _S.HELD): "quiet hours",
         (_S.SENDING, _S.CAPPED): "cap reached",
+        (_S.SENDING, _S.EXPIRED): "quiet hours outlast its offer",
         (_S.SENDING, _S.SENT): "accepted",
         (_S.SENDING, _S.FAILED): "refused for good",
         (_S.SENDING, _S.UNKNOWN): "answer or sender lost",
         (_S.SENT, _S.DELIVERED): "receipt",
         (_S.SENT, _S.FAILED): "receipt says not delivered",
+        (_S.FAILED, _S.DELIVERED): "receipt says delivered after all",
+        (_S.PLANNED, _S.DELIVERED): "receipt of a try that is not on record",
+        (_S.RETRYING, _S.DELIVERED): "receipt of an earlier try",
+        (_S.HELD, _S.DELIVERED): "receipt of an earlier try",
+        (_S.SUPPRESSED, _S.DELIVERED): "receipt of an earlier try",
+        (_S.CAPPED, _S.DELIVERED): "receipt of an earlier try",
+        (_S.CANCELLED, _S.DELIVERED): "receipt of an earlier try",
+        (_S.EXPIRED, _S.DELIVERED): "receipt of an earlier try",
         (_S.UNKNOWN, _S.SENDING): "replayed with its key",
         (_S.UNKNOWN, _S.SENT): "answer came late, or marked sent by a person",
         (_S.UNKNOWN, _S.DELIVERED): "receipt",
@@ -44,8 +53,8 @@ MOVES: Mapping[tuple[DeliveryState, DeliveryState], str] = MappingProxyType(
     }
 )
 
-#: A planned row may also begin as suppressed: its address was blocked when it was planned.
-FIRST_STATES = frozenset({DeliveryState.PLANNED, DeliveryState.SUPPRESSED})
+#: A row may also begin at an end: its address was blocked when it was planned, or the person's cap was used up.
+FIRST_STATES = frozenset({DeliveryState.PLANNED, DeliveryState.SUPPRESSED, DeliveryState.CAPPED})
 
 #: What is used up comes back within this, where the provider does not say when.
 QUOTA_WINDOW = timedelta(days=1)

@@ -2,43 +2,46 @@
 
 Claiming, beginning, calling and recording run side by side: database work on threads, calls in the event loop. A
 delivery begins, durably in the database, only when its call is about to leave, so that a crash leaves few in doubt.
+Each account that serves the distribution is a line of its own, with its own slots, breaker and permits.
 """
 
 import asyncio
 import logging
 import random
+import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Protocol, TypeVar
-from uuid import UUID
 
-from channels.answers import Answers, Call, Effects
+from channels.answers import Call, CallCounts, Effects, Outbox
 from channels.batching import into_calls
-from channels.engine import Backoff
-from channels.errors import AnswerLost, KeysRefused, NotSent
-from channels.message import Content, Message, Outcome, Provider
-from channels.rate import TokenBucket
+from channels.errors import AnswerLost, NotSent
+from channels.line import Line, as_outcome
+from channels.message import Content, Message, Outcome
+from channels.rate import Permits
 from channels.states import DeliveryState, ErrorClass
 from models.queries.deliveries import Claim, Claimed, Result
-from models.queries.distributions import Gate
+from models.queries.distributions import AccountGate, Gate
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 WATCH_SECONDS = 1.0  # how often it is asked whether calls may still leave
 FLUSH_SECONDS = 0.05  # outcomes wait for company no longer than this,
-FLUSH_OUTCOMES = 500  # nor once there are so many
+FLUSH_OUTCOMES = 1_000  # nor once there are so many
 AHEAD_SECONDS = 0.1  # so much work is begun before a call slot is free for it,
 CLAIM_SECONDS = 2.0  # and so much is claimed
 LOOK_AGAIN_SECONDS = 0.5  # for rows that came due, while calls are in flight
+STALE = timedelta(seconds=30)  # after so long what holds for a claimed row is asked again
 WRITE_TRIES = 7  # outcomes are worth some patience with the database: about 6 s
 DATABASE_THREADS = 4
+_TURN_CALLS = 4  # of a line of weight 1, beside others
 
 Render = Callable[[Mapping[str, Any]], Content]
 
@@ -46,14 +49,19 @@ Render = Callable[[Mapping[str, Any]], Content]
 class LedgerLike(Protocol):
     """What a sender needs of the database; each call is a transaction of its own, on a thread."""
 
+    def enter(self, now: datetime) -> None: ...
     def gate(self, now: datetime) -> Gate: ...
-    def claim(self, *, limit: int, replays: bool, now: datetime) -> Claim: ...
-    def begin(self, *, ids: Sequence[UUID], keys: Sequence[str | None], now: datetime) -> set[UUID]: ...
-    def record(self, *, account_id: int, results: Sequence[Result], effects: Effects, now: datetime) -> int: ...
-    def extend(self, now: datetime) -> None: ...
-    def release(self, rows: Sequence[tuple[UUID, bool]], now: datetime) -> None: ...
-    def reap(self, now: datetime) -> None: ...
+    def claim(self, *, limit: int, replays_of: Sequence[int], now: datetime) -> Claim: ...
+    def permits(self, *, account_id: int, wanted: int, now: datetime) -> Permits: ...
+    def begin(
+        self, *, account_id: int, seqs: Sequence[int], keys: Sequence[str | None] | None, now: datetime
+    ) -> Collection[int]: ...
+    def record(self, *, results: Sequence[Result], effects: Mapping[int, Effects], now: datetime) -> int: ...
+    def count_calls(self, *, counts: Mapping[int, CallCounts], now: datetime) -> None: ...
+    def beat(self, now: datetime) -> bool: ...
+    def release(self, seqs: Sequence[int], now: datetime) -> None: ...
     def expire(self, gate: Gate, now: datetime) -> None: ...
+    def leave(self, now: datetime) -> None: ...
     def next_due(self, now: datetime) -> datetime | None: ...
 
 
@@ -72,33 +80,27 @@ class Sender:
         self,
         *,
         ledger: LedgerLike,
-        provider: Provider,
+        lines: Sequence[Line],
         render: Render,
-        backoff: Backoff,
         lease: timedelta,
-        batch: int = 2_000,
-        concurrency: int = 64,
-        rate_per_second: float | None = None,
+        batch: int = 4_000,
         stop: asyncio.Event | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`lease` is that of the ledger; `rate_per_second` counts calls; setting `stop` ends the run in good order."""
-        self._ledger, self._provider, self._render = ledger, provider, render
-        self._backoff, self._lease, self._clock, self._jitter = backoff, lease, clock, jitter
-        self._concurrency = concurrency
-        self._size = provider.capabilities.batch_size
-        self._batch = max(batch, self._size)
+        """`lease` is that of the ledger; setting `stop` ends the run in good order."""
+        self._ledger, self._lines, self._render = ledger, {line.account_id: line for line in lines}, render
+        self._lease, self._clock, self._jitter = lease, clock, jitter
+        self._batch = max(batch, *(line.size for line in lines))
         self._stop = stop or asyncio.Event()
-        self._bucket = TokenBucket(per_second=rate_per_second, now=time.monotonic())
+        self._outbox = Outbox()
         self._claimed: deque[Claimed] = deque()
-        self._calls: asyncio.Queue[Call] = asyncio.Queue()
-        self._given_up: list[tuple[UUID, bool]] = []  # leased, to be given back; with each whether it is a replay
+        self._given_up: list[int] = []  # held, to be given back
         self._claiming: asyncio.Task[None] | None = None
         self._dry, self._claimed_at = False, 0.0  # whether the last claim found less than it asked for, and when
-        self._busy = self._made_calls = 0
+        self._good_until = datetime.max.replace(tzinfo=UTC)  # of what is claimed and has not begun
+        self._made_calls = 0
         self._pace = 0.0  # messages a second, lately
-        self._room_at = 0  # so few calls waiting make room for more
         self._writing = False
         self._room, self._progress = asyncio.Event(), asyncio.Event()
         self._pending, self._full = asyncio.Event(), asyncio.Event()
@@ -109,24 +111,28 @@ class Sender:
 
         Raises:
             Exception: the database failed; an ExceptionGroup when outcomes could not be written for several seconds.
-                Those are in doubt once their lease runs out.
+                Those are in doubt once this sender counts as dead.
         """
         with ThreadPoolExecutor(DATABASE_THREADS, "ledger") as self._threads:
-            await self._in_thread(self._ledger.reap)
+            await self._in_thread(self._ledger.enter)
             gate = await self._in_thread(self._ledger.gate)
-            self._account_id = gate.account_id
-            self._answers = Answers(backoff=self._backoff, refused_in_row=gate.refused_in_row, jitter=self._jitter)
-            await self._heed(gate)
+            for account in gate.accounts:
+                if account.account_id in self._lines:
+                    self._lines[account.account_id].open(self._outbox, account, self._jitter)
+            self._heed(gate)
             try:
                 await self._send_all()
             except BaseException:
                 self._save_what_is_known()
                 raise
             await self._give_back()
-            if self._halted is None:
-                await self._heed(await self._in_thread(self._ledger.gate))
+            gate = await self._in_thread(self._ledger.gate)
+            self._heed(gate)
+            if gate.ended:
+                await self._in_thread(self._ledger.expire, gate=gate)
+            await self._in_thread(self._ledger.leave)
             return SenderReport(
-                states=+self._answers.states,
+                states=+self._outbox.states,
                 calls=self._made_calls,
                 next_due_at=await self._in_thread(self._ledger.next_due),
                 closed_because=self._halted,
@@ -135,10 +141,12 @@ class Sender:
     async def _send_all(self) -> None:
         async with asyncio.TaskGroup() as group:
             beside = [group.create_task(self._record()), group.create_task(self._watch())]
-            beside.append(group.create_task(self._keep_leases()))
-            beside.extend(group.create_task(self._work()) for _ in range(self._concurrency))
+            beside.append(group.create_task(self._keep_alive()))
+            for line in self._lines.values():
+                beside.extend(group.create_task(self._work(line)) for _ in range(line.concurrency))
             failure = await self._feed_or_fail()
-            await self._calls.join()
+            for line in self._lines.values():
+                await line.calls.join()
             while not self._idle():
                 self._progress.clear()
                 self._full.set()
@@ -159,31 +167,48 @@ class Sender:
             return failure
         return None
 
-    # Feeding: claim, render, begin.
+    # Feeding: claim, choose a line, render, begin.
 
     async def _feed(self) -> None:
-        while self._halted is None and (self._claimed or await self._refill()):
+        while self._halted is None and (self._has_claimed() or await self._refill()):
             self._claim_ahead()
-            calls = await self._wait_for_room()
-            if self._halted is None and calls:
-                await self._begin(calls)
+            chosen = await self._wait_for_room()
+            if chosen is not None and self._halted is None:
+                line, messages = chosen
+                if self._claimed and self._clock() >= self._good_until:
+                    await self._claim_anew()
+                    continue
+                fresh = self._claimed if self._takes_fresh(line) else deque[Claimed]()
+                await self._begin(line, line.next_rows(fresh, messages))
+
+    def _has_claimed(self) -> bool:
+        return bool(self._claimed) or any(line.replays for line in self._lines.values())
 
     async def _refill(self) -> bool:
         """False when nothing is claimable and nothing is in flight that might make something due."""
         while self._halted is None:
             was_idle = self._idle()
             await self._claim()
-            if self._claimed:
+            if self._has_claimed():
                 return True
-            if self._dry and was_idle:
+            if self._dry and was_idle and self._given_up:
+                await self._give_back_given_up()  # what one account could not take, another may
+            elif self._dry and was_idle:
                 return False
-            if self._dry:
+            elif self._dry:
                 self._progress.clear()
                 await _wait(self._progress, LOOK_AGAIN_SECONDS)
         return False
 
     def _idle(self) -> bool:
-        return not (self._busy or self._writing or self._answers.waiting or self._calls.qsize())
+        at_work = any(line.busy or line.calls.qsize() for line in self._lines.values())
+        return not (at_work or self._writing or self._outbox.waiting)
+
+    async def _claim_anew(self) -> None:
+        """It has waited for long: the hour may be quiet by now, somebody may have opted out."""
+        self._given_up.extend(row.seq for row in self._claimed)
+        self._claimed.clear()
+        await self._give_back_given_up()
 
     def _claim_ahead(self) -> None:
         rests = self._dry and time.monotonic() - self._claimed_at < LOOK_AGAIN_SECONDS
@@ -195,131 +220,154 @@ class Sender:
         await self._claiming
 
     def _claim_limit(self) -> int:
-        least = self._size * (1 if self._answers.probing else self._concurrency)
-        return min(self._batch, max(least, int(self._pace * CLAIM_SECONDS)))
+        least = sum(line.appetite for line in self._lines.values() if line.is_open)
+        return min(self._batch, max(least, int(self._pace * CLAIM_SECONDS), 1))
 
     async def _claim_some(self) -> None:
         limit = self._claim_limit()
-        if self._provider.capabilities.idempotent_replay:
-            replays = await self._in_thread(self._ledger.claim, limit=limit, replays=True)
-            self._claimed.extend(replays.deliveries)
-            limit -= len(replays.deliveries)
-        if limit:
-            fresh = await self._in_thread(self._ledger.claim, limit=limit, replays=False)
-            self._claimed.extend(fresh.deliveries)
-            self._answers.states[DeliveryState.SUPPRESSED] += fresh.suppressed
-            limit -= len(fresh.deliveries) + fresh.suppressed
-        self._dry, self._claimed_at = limit > 0, time.monotonic()
-        self._claiming = None
+        replays_of = [line.account_id for line in self._lines.values() if line.is_open and line.replayable]
+        claim = await self._in_thread(self._ledger.claim, limit=limit, replays_of=replays_of)
+        good_until = min(self._clock() + STALE, claim.good_until or datetime.max.replace(tzinfo=UTC))
+        self._good_until = min(self._good_until, good_until) if self._claimed else good_until
+        for row in claim.deliveries:
+            if row.key is None:
+                self._claimed.append(row)
+            else:
+                self._lines[row.account_id].replays.append(row)  # type: ignore[index] # claimed by its account
+        self._outbox.states.update(claim.settled)
+        found = len(claim.deliveries) + sum(claim.settled.values())
+        self._dry, self._claimed_at, self._claiming = found < limit, time.monotonic(), None
 
-    async def _wait_for_room(self) -> int:
-        """How many calls to begin now: for the free slots, and for what will leave in the next moment."""
+    async def _wait_for_room(self) -> tuple[Line, int] | None:
+        """A line with free slots, and how many messages to begin: for these slots, and for the next moment."""
         while self._halted is None:
-            ahead = int(self._pace / self._size * AHEAD_SECONDS)
-            queued = self._calls.qsize()
-            free = self._concurrency - self._busy
-            if self._answers.probing:
-                ahead, free = 0, int(not self._busy)
-            wanted = free + ahead - queued
-            if wanted > 0 and queued <= ahead // 2:
-                return await self._within_rate(wanted)
-            self._room_at = ahead // 2
             self._room.clear()
-            await self._room.wait()
-        return 0
+            wait = WATCH_SECONDS
+            for line in self._in_turn():
+                wanted = line.room(ahead=int(self._pace / line.size * AHEAD_SECONDS))
+                if not wanted:
+                    continue
+                fetch = partial(self._in_thread, self._ledger.permits)
+                messages = await line.permitted(min(wanted, self._share(line)), pace=self._pace, fetch=fetch)
+                if messages:
+                    return line, messages
+                wait = min(wait, line.seconds_to_permits(self._clock()))
+            await _wait(self._room, wait)
+            if not self._has_claimed():
+                return None
+        return None
 
-    async def _within_rate(self, wanted: int) -> int:
-        available = self._bucket.available(time.monotonic())
-        if available is None:
-            return wanted
-        if available < 1:
-            self._room.clear()
-            await _wait(self._room, self._bucket.seconds_to_next())
-            return 0
-        self._bucket.take(min(wanted, available))
-        return min(wanted, available)
+    def _in_turn(self) -> list[Line]:
+        """Open lines that may take what is claimed, the one furthest behind its share first.
 
-    async def _begin(self, calls: int) -> None:
+        Those of weight 0 stand in: they come only while no other is open.
+        """
+        open_lines = [line for line in self._lines.values() if line.is_open]
+        wanted = [line for line in open_lines if line.replays or (self._claimed and self._takes_fresh(line))]
+        return sorted(wanted, key=lambda line: line.begun / max(line.weight, 1))
+
+    def _share(self, line: Line) -> int:
+        """Calls that a line may begin before the others have their turn."""
+        alone = sum(other.is_open for other in self._lines.values()) < 2  # noqa: PLR2004 - itself
+        return sys.maxsize if alone else _TURN_CALLS * max(line.weight, 1)
+
+    def _takes_fresh(self, line: Line) -> bool:
+        return line.weight > 0 or not any(other.weight and other.is_open for other in self._lines.values())
+
+    async def _begin(self, line: Line, rows: Sequence[Claimed]) -> None:
         """Render, allocate keys, mark as begun; then the calls wait for the next free slot."""
-        rows = [self._claimed.popleft() for _ in range(min(calls * self._size, len(self._claimed)))]
-        written = self._written(rows)
-        keys = await self._keys([row for row, _ in written])
-        if keys is None:
-            self._give_up(row for row, _ in written)
+        written = self._written(line, rows)
+        if not written:
             return
-        begun = await self._in_thread(self._ledger.begin, ids=[row.id for row, _ in written], keys=keys)
+        seqs = [row.seq for row, _ in written]
+        keys = await self._keys(line, [row for row, _ in written])
+        if line.replayable and keys is None:
+            self._given_up.extend(seqs)
+            return
+        begun = await self._in_thread(self._ledger.begin, account_id=line.account_id, seqs=seqs, keys=keys)
+        line.begun += len(begun)
         sendable = []
-        for (row, content), key in zip(written, keys, strict=True):
-            if row.id in begun:
+        for (row, content), key in zip(written, keys or [None] * len(written), strict=True):
+            if row.seq in begun:
                 message = Message(delivery_id=row.id, address=row.address, content=content, key=key)
                 sendable.append((content, (row, message)))
             else:
-                self._given_up.append((row.id, row.key is not None))
+                self._given_up.append(row.seq)
         if len(begun) < len(written):
-            await self._heed(await self._in_thread(self._ledger.gate))
-        for group in into_calls(sendable, self._provider.capabilities):
-            self._calls.put_nowait(Call([row for row, _ in group], [message for _, message in group]))
+            self._heed(await self._in_thread(self._ledger.gate))
+        calls = into_calls(sendable, line.provider.capabilities)
+        line.charge(permitted=len(rows), calls=len(calls))
+        for group in calls:
+            line.calls.put_nowait(Call([row for row, _ in group], [message for _, message in group]))
 
-    def _written(self, rows: Sequence[Claimed]) -> list[tuple[Claimed, Content]]:
+    def _written(self, line: Line, rows: Sequence[Claimed]) -> list[tuple[Claimed, Content]]:
         written = []
         for row in rows:
             try:
                 written.append((row, self._render(recipient(row))))
             except Exception as problem:  # noqa: BLE001 - whatever a template does, it is this recipient's trouble alone
                 if row.key is None:
-                    self._answers.add_unrendered(row, problem, now=self._clock())
+                    line.answers.add_unrendered(row, problem, now=self._clock())
                     self._pending.set()
                 else:
-                    self._given_up.append((row.id, True))
+                    self._given_up.append(row.seq)
         return written
 
-    async def _keys(self, rows: Sequence[Claimed]) -> list[str | None] | None:
-        """One key a row, None where the provider has none; None altogether when it refused to give any."""
-        if not self._provider.capabilities.idempotent_replay:
-            return [None] * len(rows)
+    async def _keys(self, line: Line, rows: Sequence[Claimed]) -> list[str | None] | None:
+        """One key a row; None where the provider has none, or refused to give any."""
+        if not line.replayable:
+            return None
         new = sum(row.key is None for row in rows)
         try:
-            fresh = iter(await self._provider.allocate_keys(new) if new else ())
+            fresh = iter(await line.provider.allocate_keys(new) if new else ())
             return [row.key or next(fresh) for row in rows]
         except (NotSent, AnswerLost) as refused:
-            self._answers.add_refused_account(_as_outcome(refused, rows[0].id), now=self._clock())
+            line.answers.add_refused_account(as_outcome(refused, rows[0].id), now=self._clock())
             self._pending.set()
-            self._halt(self._answers.halt_because)
+            self._heed_answers(line)
             return None
 
     # Calling.
 
-    async def _work(self) -> None:
+    async def _work(self, line: Line) -> None:
         while True:
-            call = await self._calls.get()
+            call = await line.calls.get()
             try:
-                await self._call(call)
+                await self._call(line, call)
             finally:
-                self._calls.task_done()
-                if self._calls.qsize() <= self._room_at:
+                line.calls.task_done()
+                if line.calls.qsize() <= line.room_at:
                     self._room.set()
 
-    async def _call(self, call: Call) -> None:
-        if self._halted is not None:
-            self._give_up(call.rows)
+    async def _call(self, line: Line, call: Call) -> None:
+        if self._halted is not None or not line.is_open:
+            self._given_up.extend(row.seq for row in call.rows)
             return
-        self._busy += 1
+        line.busy += 1
         began_at, began = self._clock(), time.perf_counter()
         try:
-            outcomes = _checked(call, await self._provider.send(call.messages))
+            outcomes = _checked(call, await line.provider.send(call.messages))
         except Exception:
-            log.exception("provider_raised", extra={"channel": self._provider.capabilities.channel.value})
+            log.exception("provider_raised", extra={"account": line.key})
             outcomes = _all_in_doubt(call, "the provider module failed; its log has the reason")
         finally:
-            self._busy -= 1
+            line.busy -= 1
         latency_ms = int((time.perf_counter() - began) * 1000)
-        self._answers.add_call(call, outcomes, began_at=began_at, latency_ms=latency_ms, now=self._clock())
+        stands_in = any(other.is_open for other in self._lines.values() if other is not line)
+        line.answers.add_call(
+            call, outcomes, began_at=began_at, latency_ms=latency_ms, now=self._clock(), stands_in=stands_in
+        )
         self._made_calls += 1
         self._pending.set()
-        if len(self._answers) >= FLUSH_OUTCOMES:
+        if len(self._outbox.results) >= FLUSH_OUTCOMES:
             self._full.set()
-        if self._answers.halt_because is not None:
-            self._halt(self._answers.halt_because)
+        self._heed_answers(line)
+
+    def _heed_answers(self, line: Line) -> None:
+        if line.answers.stop_because is not None:
+            self._halt(line.answers.stop_because)
+        elif not line.is_open and not any(other.is_open for other in self._lines.values()):
+            self._halt(line.answers.closed_because)
 
     # Recording.
 
@@ -336,7 +384,7 @@ class Sender:
 
     async def _flush(self) -> int:
         self._writing = True
-        results, effects = self._answers.take()
+        results, effects = self._outbox.take()
         self._pending.clear()
         self._full.clear()
         try:
@@ -345,12 +393,10 @@ class Sender:
             self._writing = False
         return len(results)
 
-    async def _write(self, results: Sequence[Result], effects: Effects) -> None:
+    async def _write(self, results: Sequence[Result], effects: Mapping[int, Effects]) -> None:
         for tries in range(1, WRITE_TRIES + 1):
             try:
-                await self._in_thread(
-                    self._ledger.record, account_id=self._account_id, results=results, effects=effects
-                )
+                await self._in_thread(self._ledger.record, results=results, effects=effects)
             except Exception:
                 if tries == WRITE_TRIES:
                     raise
@@ -366,46 +412,76 @@ class Sender:
         while self._halted is None:
             await _wait(self._stop, WATCH_SECONDS)
             with _logged("gate_not_read"):
-                await self._heed(await self._in_thread(self._ledger.gate))
+                self._heed(await self._in_thread(self._ledger.gate))
+                await self._count_calls()
+                await self._give_back_given_up()
 
-    async def _heed(self, gate: Gate) -> None:
+    def _heed(self, gate: Gate) -> None:
+        for account in gate.accounts:
+            if account.account_id in self._lines:
+                self._heed_account(self._lines[account.account_id], account)
         if self._stop.is_set():
             self._halt("asked to stop")
         elif gate.closed_because is not None:
             self._halt(gate.closed_because)
-            if gate.ended:
-                await self._in_thread(self._ledger.expire, gate=gate)
+        elif not any(line.is_open for line in self._lines.values()):
+            self._halt("none of the accounts that serve it now was there when this sender began")
 
-    async def _keep_leases(self) -> None:
+    def _heed_account(self, line: Line, account: AccountGate) -> None:
+        if line.heed(account):
+            self._room.set()
+
+    async def _count_calls(self) -> None:
+        counted = {line.account_id: line.answers.counted() for line in self._lines.values()}
+        counts = {account_id: one for account_id, one in counted.items() if one is not None}
+        if counts:
+            await self._in_thread(self._ledger.count_calls, counts=counts)
+
+    async def _keep_alive(self) -> None:
         while True:
             await asyncio.sleep(self._lease.total_seconds() / 3)
-            with _logged("leases_not_extended"):
-                await self._in_thread(self._ledger.extend)
+            with _logged("sign_of_life_not_written"):
+                if not await self._in_thread(self._ledger.beat):
+                    self._halt("this sender was taken for dead: it gave no sign of life for too long")
 
     def _halt(self, because: str | None) -> None:
         self._halted = self._halted or because
         self._room.set()
         self._progress.set()
 
-    def _give_up(self, rows: Iterable[Claimed]) -> None:
-        self._given_up.extend((row.id, row.key is not None) for row in rows)
-
     async def _give_back(self) -> None:
-        self._give_up(self._claimed)
-        if self._given_up:
-            await self._in_thread(self._ledger.release, rows=self._given_up)
+        self._give_up_claimed()
+        await self._give_back_given_up()
+        with _logged("calls_not_counted"):
+            await self._count_calls()
+
+    async def _give_back_given_up(self) -> None:
+        seqs, self._given_up = self._given_up, []
+        if not seqs:
+            return
+        try:
+            await self._in_thread(self._ledger.release, seqs=seqs)
+        except BaseException:
+            self._given_up.extend(seqs)
+            raise
+
+    def _give_up_claimed(self) -> None:
+        for rows in (self._claimed, *(line.replays for line in self._lines.values())):
+            self._given_up.extend(row.seq for row in rows)
+            rows.clear()
 
     def _save_what_is_known(self) -> None:
         """Cancelled, or the database failed: what came back from the provider is worth one more try."""
-        results, effects = self._answers.take()
-        while not self._calls.empty():
-            self._give_up(self._calls.get_nowait().rows)
-        self._give_up(self._claimed)
-        with _logged("outcomes_in_doubt_until_lease_runs_out"):
+        results, effects = self._outbox.take()
+        for line in self._lines.values():
+            while not line.calls.empty():
+                self._given_up.extend(row.seq for row in line.calls.get_nowait().rows)
+        self._give_up_claimed()
+        with _logged("outcomes_in_doubt_until_sender_counts_as_dead"):
             if results:
-                self._ledger.record(account_id=self._account_id, results=results, effects=effects, now=self._clock())
+                self._ledger.record(results=results, effects=effects, now=self._clock())
             if self._given_up:
-                self._ledger.release(rows=self._given_up, now=self._clock())
+                self._ledger.release(self._given_up, now=self._clock())
 
     async def _in_thread(self, function: Callable[..., T], **values: Any) -> T:  # noqa: ANN401 - passed on unseen
         work = partial(function, now=self._clock(), **values)
@@ -440,18 +516,6 @@ def _checked(call: Call, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
 
 def _all_in_doubt(call: Call, detail: str) -> list[Outcome]:
     return [Outcome(delivery_id=row.id, error=ErrorClass.UNKNOWN_OUTCOME, detail=detail) for row in call.rows]
-
-
-def _as_outcome(refused: NotSent | AnswerLost, delivery_id: UUID) -> Outcome:
-    if isinstance(refused, KeysRefused):
-        return Outcome(
-            delivery_id=delivery_id,
-            error=refused.error,
-            code=refused.code,
-            detail=refused.detail,
-            retry_after=refused.retry_after,
-        )
-    return Outcome(delivery_id=delivery_id, error=ErrorClass.DOWN, code="keys", detail=str(refused))
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from prefect.states import Completed
 from settings import get_settings
 from tasks.distribution import Planned, open_distributions, plan_channel, progress, settle_finished
 from tasks.own_run import own_run_id
-from tasks.progress import ProgressBoard, publish_counts
+from tasks.preflights import publish_preflight
+from tasks.progress import ProgressBoard, publish_counts, publish_failures
 from tasks.sender_runs import any_sender_alive, ensure_sender
 from tasks.theme_steps import start_theme, theme_key_of
 from tasks.timeline import publish_timeline
@@ -25,6 +26,7 @@ def distribute_theme(theme_id: int, revision_id: int) -> State:
     started = start_theme(theme_id, revision_id, own_run_id(), get_settings().launch_grace)
     if started not in LIVE:
         return Completed(name=started.value.title().replace(" ", ""), message=f"nothing is sent: {started}")
+    ahead = publish_preflight.submit(theme_id)  # for the record: a launch that was approved does not wait for it
     distributions = [plan_channel(distribution, own_run_id()) for distribution in open_distributions(theme_id)]
     for planned in distributions:
         get_run_logger().info("%s: %s planned, left out %s", planned.channel, planned.rows, planned.left_out)
@@ -32,7 +34,9 @@ def distribute_theme(theme_id: int, revision_id: int) -> State:
     settle_finished(theme_id)
     counts = progress(theme_id)
     publish_counts(theme_id, counts)
+    publish_failures(theme_id)
     publish_timeline(theme_id)
+    ahead.wait()
     return Completed(message=", ".join(f"{one.channel}: {one.settled} of {one.planned} settled" for one in counts))
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from tasks.moving_on import move_on
 from tasks.own_run import own_run_id, tag_with_theme
+from tasks.preflights import publish_preflight
 from tasks.theme_steps import save_draft
 
 
@@ -31,4 +32,6 @@ def draft_theme(
     tag_with_theme(saved.key)
     move_on(saved.theme_id)
     told = f"theme {saved.key} is {'saved' if saved.changed else 'unchanged'}, content {saved.hash}"
+    ahead = publish_preflight(saved.theme_id, return_state=True)  # the draft is saved, whatever becomes of this
+    told += f"; it {ahead.result()}" if ahead.is_completed() else "; its preflight failed"
     return Completed(name="Saved" if saved.changed else "Unchanged", message=told)

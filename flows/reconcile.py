@@ -4,7 +4,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from tasks.distribution import open_distributions, plan_channel, settle_finished, sweep_deliveries
+from tasks.distribution import mend_plans, open_distributions, plan_channel, settle_finished, sweep_deliveries
 from tasks.healing import heal_gates
 from tasks.launch_healing import heal_launches, live_themes, themes_to_move_on
 from tasks.moving_on import move_all_on
@@ -29,6 +29,7 @@ def _reconcile() -> None:
     move_all_on(themes_to_move_on())
     sweep_deliveries()
     follow_takedowns()
+    mend_plans()
     for live in live_themes():
         if not live.planned:
             for distribution_id in open_distributions(live.theme_id):

@@ -5,7 +5,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from settings import get_settings
-from tasks.distribution import settle_finished, sweep_deliveries
+from tasks.distribution import join_receipts, settle_finished, sweep_deliveries
+from tasks.inquiries import ask_providers, cancel_returned
 from tasks.launch_healing import themes_to_move_on
 from tasks.moving_on import move_all_on
 from tasks.notices import send_notices
@@ -34,5 +35,8 @@ def _sweep() -> None:
         settle_finished(theme_id)
         publish_timeline(theme_id)
     sweep_deliveries()
+    cancel_returned()
+    join_receipts()
     forget_used_codes()
     send_notices()
+    ask_providers()

@@ -12,3 +12,5 @@ class ProductLine(Base):
     key: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
     currency: Mapped[str]  # ISO 4217
+    tracks_opens: Mapped[bool] = mapped_column(server_default="true")  # whether its letters tell that they were opened
+    tracks_clicks: Mapped[bool] = mapped_column(server_default="true")  # and which of their links were followed

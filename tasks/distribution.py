@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from prefect import task
+from sqlalchemy import Select
+from sqlalchemy.orm import Session
 
-from channels.service import distribution
+from channels.service import distribution, planning, receipts
 from channels.service.distribution import ChannelProgress
 from channels.service.errors import DistributionClosed
 from channels.states import Channel, Purpose
 from models.delivery import Distribution, DistributionState
 from models.queries import distributions, steps, themes
 from tasks.connection import clock, database
+from themes.expiry import first_end
 from themes.revision import load
 from themes.service.preflight import audience_of
 
@@ -36,36 +40,50 @@ def open_distributions(theme_id: int) -> list[int]:
             return []
         value = load(themes.revision_by_id(session, theme.revision_id).content)
         accounts = {channel: message.account for channel, message in value.channels.used().items()}
-        opened = distribution.open_distributions(session, theme=theme, accounts=accounts, segment_as_of=clock())
+        opened = distribution.open_distributions(
+            session, theme=theme, accounts=accounts, segment_as_of=clock(), expires_at=first_end(value).at
+        )
         return [one.id for one in opened]
 
 
 @task(name="plan channel", task_run_name="plan distribution {distribution_id}", retries=3, retry_delay_seconds=1)
 def plan_channel(distribution_id: int, flow_run_id: UUID | None) -> Planned:
-    """Create the rows of one channel that are missing, in one transaction; none of a theme that is over meanwhile."""
+    """Create the rows of one channel that are missing, in chunks; none of a theme that is over meanwhile."""
     with database().begin() as session:
         row = distributions.by_id(session, distribution_id)
-        if row is None:
-            raise LookupError(f"there is no distribution {distribution_id}")
-        theme = themes.theme_by_id(session, row.theme_id)
-        value = load(themes.revision_by_id(session, row.revision_id).content)
-        name, began_at = f"plan · {row.channel}", clock()
-        audience = audience_of(theme, value, as_of=row.segment_as_of)
-        try:
-            report = distribution.plan_distribution(session, distribution_id=row.id, audience=audience, now=began_at)
-        except DistributionClosed as closed:
-            return _unplanned(row, closed)
-        steps.begin_step(session, theme_id=theme.id, name=name, now=began_at, flow_run_id=flow_run_id)
+    if row is None:
+        raise LookupError(f"there is no distribution {distribution_id}")
+    began_at = clock()
+    try:
+        report = planning.plan(database(), distribution_id=row.id, audience_of=_audience, now=began_at)
+    except DistributionClosed as closed:
+        return _unplanned(row, closed)
+    with database().begin() as session:
+        name = f"plan · {row.channel}"
+        steps.begin_step(session, theme_id=row.theme_id, name=name, now=began_at, flow_run_id=flow_run_id)
         outcome = f"{report.planned} planned"
-        steps.finish_step(session, theme_id=theme.id, name=name, now=clock(), outcome=outcome)
-        steps.begin_step(session, theme_id=theme.id, name=f"send · {row.channel}", now=clock())
-        return Planned(
-            distribution_id=row.id,
-            channel=row.channel,
-            rows=report.planned,
-            new=report.new,
-            left_out=dict(report.left_out),
-        )
+        steps.finish_step(session, theme_id=row.theme_id, name=name, now=clock(), outcome=outcome)
+        steps.begin_step(session, theme_id=row.theme_id, name=f"send · {row.channel}", now=clock())
+    return Planned(
+        distribution_id=row.id,
+        channel=row.channel,
+        rows=report.planned,
+        new=report.new,
+        left_out=dict(report.left_out),
+    )
+
+
+def _audience(session: Session, row: Distribution) -> Select[Any]:
+    theme = themes.theme_by_id(session, row.theme_id)
+    value = load(themes.revision_by_id(session, row.revision_id).content)
+    return audience_of(theme, value, as_of=row.segment_as_of)
+
+
+@task(name="mend plans", retries=3, retry_delay_seconds=1)
+def mend_plans() -> str:
+    """Recreate rows of live themes that are missing: of a plan that was broken off, or lost."""
+    mended = planning.plan_missing(database(), audience_of=_audience, now=clock())
+    return f"{mended.looked_at} looked at, {sum(mended.made.values())} rows made"
 
 
 def _unplanned(row: Distribution, closed: DistributionClosed) -> Planned:
@@ -119,8 +137,19 @@ def settle_corrections(theme_id: int) -> None:
 
 @task(name="sweep deliveries", retries=3, retry_delay_seconds=1)
 def sweep_deliveries() -> str:
-    """What crashes and races left behind: leases that ran out, rows of themes that are over."""
+    """What crashes and races left behind: what dead senders held, rows of themes that are over, tallies to add up."""
     with database().begin() as session:
         swept = distribution.sweep_deliveries(session, now=clock())
     reaped = f"{swept.reaped.given_back} given back, {swept.reaped.in_doubt} in doubt"
     return f"{reaped}, {swept.expired} expired, {swept.cancelled} cancelled, {len(swept.completed)} complete"
+
+
+@task(name="join receipts", retries=3, retry_delay_seconds=1)
+def join_receipts() -> int:
+    """Let receipts that wait meet their deliveries: those that came before the answer, or while nobody joined them."""
+    joined, more = 0, True
+    while more:
+        with database().begin() as session:
+            count = receipts.join_waiting(session, now=clock())
+        joined, more = joined + count, count > 0
+    return joined

@@ -14,6 +14,8 @@ from prefect.settings import PREFECT_UI_URL
 from approval.errors import ApprovalError
 from channels.engine import Backoff
 from channels.errors import ChannelError
+from channels.line import Line
+from channels.rate import Counted
 from channels.sender import Sender
 from channels.service import notices as service
 from channels.service.notices import NoticeLedger
@@ -22,7 +24,7 @@ from channels.states import DeliveryState
 from channels.transport import HttpTransport
 from models.database import Database
 from models.delivery import ProviderAccount
-from models.queries import notices
+from models.queries import notices, permits
 from settings import Settings, get_settings
 from tasks.connection import cipher, clock, database
 
@@ -110,15 +112,20 @@ async def _send_over(account: ProviderAccount, terms: Terms, stop: asyncio.Event
         template=notice_template_of(account),
         ui_url=terms.ui_url,
     )
+    line = Line(
+        account_id=account.id,
+        key=account.key,
+        provider=provider,
+        backoff=backoff,
+        concurrency=min(limits.concurrency or CALLS_AT_ONCE, CALLS_AT_ONCE),
+        counts_recipients=permits.counted(account.windows) is Counted.RECIPIENTS,
+    )
     sender = Sender(
         ledger=ledger,
-        provider=provider,
+        lines=[line],
         render=ledger.content,
-        backoff=backoff,
         lease=terms.lease,
         batch=CLAIMED_AT_ONCE,
-        concurrency=min(limits.concurrency or CALLS_AT_ONCE, CALLS_AT_ONCE),
-        rate_per_second=limits.rate_per_second,
         stop=stop,
         clock=clock,
     )

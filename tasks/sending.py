@@ -2,90 +2,128 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import uvloop
 from prefect import get_run_logger, task
 
+from approval.errors import SecretUnreadable
 from channels.account_file import Limits
 from channels.engine import Backoff
-from channels.message import Content
+from channels.errors import AccountSettingsInvalid, ProviderUnknown
+from channels.line import Line
+from channels.message import Content, EmailContent
+from channels.rate import Counted
 from channels.sender import Sender, SenderReport
 from channels.service.ledger import Ledger
 from channels.service.provider import limits_of, provider_of
-from channels.states import Purpose
+from channels.states import Channel, Purpose
 from channels.transport import HttpTransport
 from models.delivery import ProviderAccount
-from models.queries import distributions, provider_accounts, themes
+from models.product_line import ProductLine
+from models.queries import distributions, permits, provider_accounts, themes
 from settings import Settings, get_settings
 from tasks.connection import cipher, clock, database
-from themes.recipient import links
+from tasks.own_run import own_run_id
+from tasks.turns import end_turn
+from themes.recipient import RecipientLinks
 from themes.render import Renderer
 from themes.revision import load
 from themes.service.takedown import say_correction
+from themes.signed_links import PURPOSE, LinkSigner, Tracking
+from themes.theme import Theme
 
 #: A sender waits so long for rows that will be due; later ones get a sender of their own.
 PATIENCE = timedelta(seconds=20)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a sender needs to know of its distribution before it begins."""
+
+    distribution_id: int
+    accounts: Sequence[ProviderAccount]  # those of its pool
+    render: Callable[[Mapping[str, Any]], Content]
+
+
 @task(name="send", task_run_name="send distribution {distribution_id}")
 def send_due(distribution_id: int) -> dict[str, int]:
     """Send what is due. Killed at any point it leaves rows from which any other sender goes on."""
-    account, render = _prepare(distribution_id)
-    sent = uvloop.run(_send(distribution_id, account, render))
+    work = _prepare(distribution_id)
+    _rest_the_collector()
+    sent = uvloop.run(_send(work, own_run_id()))
     return {state.value: count for state, count in sent.items()}
 
 
-def _prepare(distribution_id: int) -> tuple[ProviderAccount, Callable[[Mapping[str, Any]], Content]]:
+def _prepare(distribution_id: int) -> Work:
     with database().begin() as session:
         row = distributions.by_id(session, distribution_id)
         if row is None:
             raise LookupError(f"there is no distribution {distribution_id}")
-        account = provider_accounts.by_id(session, row.account_id)
+        accounts = provider_accounts.serving(session, distribution_id=distribution_id)
         theme = load(themes.revision_by_id(session, row.revision_id).content)
         if row.purpose is Purpose.CORRECTION:
             theme = say_correction(session, theme_id=row.theme_id, value=theme)
-    renderer = Renderer(theme, row.channel)
-    public_url = get_settings().public_url
+        line = themes.product_line_of(session, row.theme_id)
+    return Work(distribution_id=distribution_id, accounts=accounts, render=_renderer(theme, row.channel, line))
+
+
+def _renderer(theme: Theme, channel: Channel, line: ProductLine) -> Callable[[Mapping[str, Any]], Content]:
+    """What makes one recipient's message, with links of its own; a letter tells what was opened and followed."""
+    renderer, public_url = Renderer(theme, channel), get_settings().public_url
+    signer = LinkSigner(cipher().keys_for(PURPOSE))
+    links = RecipientLinks(theme.key, public_url=public_url, signer=signer)
+    tracking = Tracking(signer=signer, public_url=public_url, opens=line.tracks_opens, clicks=line.tracks_clicks)
 
     def render(recipient: Mapping[str, Any]) -> Content:
-        reference = str(recipient["delivery_id"])
-        return renderer.render({**recipient, **links(theme.key, public_url=public_url, reference=reference)})
+        delivery_id = recipient["delivery_id"]
+        own = links.of(delivery_id) if renderer.leads_out else links.to_theme
+        content = renderer.render({**recipient, **own})
+        return tracking.tracked(content, delivery_id) if isinstance(content, EmailContent) else content
 
-    return account, render
+    return render
 
 
-async def _send(
-    distribution_id: int, account: ProviderAccount, render: Callable[[Mapping[str, Any]], Content]
-) -> Counter[Any]:
-    settings, limits, stop = get_settings(), limits_of(account), _stop_on_sigterm()
-    transport = HttpTransport(connections=limits.concurrency or settings.sender_concurrency)
-    provider = provider_of(account, cipher=cipher(), transport=transport)
-    total: Counter[Any] = Counter()
-    backoff = _backoff(settings, limits)
+def _rest_the_collector() -> None:
+    """What a sender makes by the million holds no cycles: looking for some among it takes a fifth of its time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
+
+
+async def _send(work: Work, run_id: UUID) -> Counter[Any]:
+    stop = _stop_on_sigterm()
+    turn = asyncio.create_task(end_turn(stop, run_id=run_id))
     try:
+        return await _send_until(stop, work)
+    finally:
+        turn.cancel()
+
+
+async def _send_until(stop: asyncio.Event, work: Work) -> Counter[Any]:
+    settings, total = get_settings(), Counter[Any]()
+    async with _lines(work.accounts, settings) as lines:
         while True:
-            ledger = Ledger(
-                database=database(),
-                distribution_id=distribution_id,
-                owner=uuid4(),
-                lease=settings.lease,
-                retry_budget=backoff.budget,
-            )
             sender = Sender(
-                ledger=ledger,
-                provider=provider,
-                render=render,
-                backoff=backoff,
+                ledger=Ledger(
+                    database=database(),
+                    distribution_id=work.distribution_id,
+                    owner=uuid4(),
+                    lease=settings.lease,
+                    retry_budget=max(line.backoff.budget for line in lines),
+                ),
+                lines=lines,
+                render=work.render,
                 lease=settings.lease,
                 batch=settings.sender_batch,
-                concurrency=limits.concurrency or settings.sender_concurrency,
-                rate_per_second=limits.rate_per_second,
                 stop=stop,
             )
             report = await sender.run()
@@ -93,9 +131,46 @@ async def _send(
             get_run_logger().info("sent %s in %s calls", dict(report.states), report.calls)
             if not await _wait_for_more(report, stop):
                 return total
+
+
+@asynccontextmanager
+async def _lines(accounts: Sequence[ProviderAccount], settings: Settings) -> AsyncIterator[list[Line]]:
+    """A line for every account that serves; one whose settings cannot be used leaves its work to the others.
+
+    Raises:
+        AccountSettingsInvalid, ProviderUnknown, SecretUnreadable: of the only account.
+    """
+    limits = {account.id: limits_of(account) for account in accounts}
+    slots = {key: limit.concurrency or settings.sender_concurrency for key, limit in limits.items()}
+    transport = HttpTransport(connections=sum(slots.values()))
+    lines: list[Line] = []
+    try:
+        for account in accounts:
+            with _left_to_others(account, is_last=account is accounts[-1] and not lines):
+                line = Line(
+                    account_id=account.id,
+                    key=account.key,
+                    provider=provider_of(account, cipher=cipher(), transport=transport),
+                    backoff=_backoff(settings, limits[account.id]),
+                    concurrency=slots[account.id],
+                    counts_recipients=permits.counted(account.windows) is Counted.RECIPIENTS,
+                )
+                lines.append(line)
+        yield lines
     finally:
-        await provider.close()
+        for line in lines:
+            await line.provider.close()
         await transport.close()
+
+
+@contextlib.contextmanager
+def _left_to_others(account: ProviderAccount, *, is_last: bool) -> Iterator[None]:
+    try:
+        yield
+    except (AccountSettingsInvalid, ProviderUnknown, SecretUnreadable) as problem:
+        if is_last:
+            raise
+        get_run_logger().error("the account %s cannot be used: %s", account.key, problem)
 
 
 def _backoff(settings: Settings, limits: Limits) -> Backoff:

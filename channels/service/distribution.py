@@ -19,7 +19,7 @@ from channels.service.errors import (
 )
 from channels.states import FINAL_STATES, Channel, DeliveryState, ErrorClass, Purpose
 from models.delivery import Distribution, DistributionState, ProviderAccount
-from models.queries import deliveries, distributions, planning, retries, themes
+from models.queries import deliveries, distributions, pending, planning, tallies, themes
 from models.queries.deliveries import Reaped
 from models.queries.distributions import Gate
 from models.theme import Theme
@@ -85,11 +85,16 @@ def theme_by_key(session: Session, key: str) -> Theme:
 
 
 def open_distributions(
-    session: Session, *, theme: Theme, accounts: Mapping[Channel, str], segment_as_of: datetime
+    session: Session,
+    *,
+    theme: Theme,
+    accounts: Mapping[Channel, str],
+    segment_as_of: datetime,
+    expires_at: datetime | None = None,
 ) -> Sequence[Distribution]:
     """One distribution a channel for the theme's approved revision, by account key; opening twice is opening once.
 
-    None is opened of a theme that was taken down.
+    None is opened of a theme that was taken down. Nothing leaves after `expires_at`, nor after the theme's end.
 
     Raises:
         RevisionMissing, AccountUnknown, AccountUnfit
@@ -107,6 +112,7 @@ def open_distributions(
                 channel=channel,
                 account_id=account.id,
                 segment_as_of=segment_as_of,
+                expires_at=theme.ends_at if expires_at is None else min(theme.ends_at, expires_at),
             )
         )
     return opened
@@ -149,7 +155,7 @@ def plan_distribution(session: Session, *, distribution_id: int, audience: Selec
         distribution_id=distribution_id,
         channel=distribution.channel,
         new=new,
-        states=distributions.count_states(session, distribution_id),
+        states=tallies.by_state(tallies.counts(session, distribution_id)),
         left_out=planning.left_out_by_reason(session, distribution_id),
     )
 
@@ -190,12 +196,12 @@ def complete_if_done(session: Session, *, distribution_id: int, now: datetime) -
 
 def cancel_pending(session: Session, *, theme_id: int, now: datetime) -> int:
     """Cancel what no sender holds; what one holds comes back within seconds, and is cancelled then."""
-    return retries.finish_pending(session, theme_id=theme_id, state=DeliveryState.CANCELLED, now=now)
+    return pending.finish_pending(session, theme_id=theme_id, state=DeliveryState.CANCELLED, now=now)
 
 
 def expire_after_end(session: Session, *, theme_id: int, now: datetime) -> int:
     """Expire what has not left; a late message about a theme that is over is worse than none."""
-    return retries.finish_pending(session, theme_id=theme_id, state=DeliveryState.EXPIRED, now=now)
+    return pending.finish_pending(session, theme_id=theme_id, state=DeliveryState.EXPIRED, now=now)
 
 
 def give_back(session: Session, *, theme_id: int, now: datetime) -> dict[str, int]:
@@ -212,32 +218,38 @@ def give_back(session: Session, *, theme_id: int, now: datetime) -> dict[str, in
         raise NothingToGiveBack(theme_key=theme.key, state=theme.state)
     distributions.lock_of_theme(session, theme_id)
     given_back = planning.delete_untried(session, theme_id=theme_id)
-    retries.finish_pending(session, theme_id=theme_id, state=DeliveryState.CANCELLED, now=now)
+    pending.finish_pending(session, theme_id=theme_id, state=DeliveryState.CANCELLED, now=now)
     planning.close_distributions(session, theme_id=theme_id)
     return {channel.value: count for channel, count in sorted(given_back.items())}
 
 
 def sweep_deliveries(session: Session, *, now: datetime) -> Sweep:
     """What a crash or a race left behind: leases that ran out, rows of themes that are over, finished distributions."""
-    reaped = deliveries.reap_expired_leases(session, now=now)
-    expired = cancelled = 0
-    for theme in retries.themes_with_pending(session, now=now):
+    reaped = deliveries.reap_dead_senders(session, now=now)
+    expired, cancelled = pending.expire_over(session, now=now), 0
+    for theme in pending.themes_with_pending(session, now=now):
         if theme.state in TAKEN_DOWN:
             cancelled += cancel_pending(session, theme_id=theme.id, now=now)
         else:
             expired += expire_after_end(session, theme_id=theme.id, now=now)
+    tallies.fold(session)
     completed = distributions.complete_settled(session, now=now)
     return Sweep(reaped=reaped, expired=expired, cancelled=cancelled, completed=completed)
 
 
 def _progress(session: Session, distribution: Distribution, now: datetime) -> ChannelProgress:
+    counted = tallies.counts(session, distribution.id)
     return ChannelProgress(
         distribution_id=distribution.id,
         channel=distribution.channel,
         state=distribution.state,
         stopped_because=distribution.stopped_because,
-        states=distributions.count_states(session, distribution.id),
-        failed=distributions.count_failures(session, distribution.id),
+        states=tallies.by_state(counted),
+        failed={
+            error: count
+            for (state, error), count in counted.items()
+            if state is DeliveryState.FAILED and error is not None
+        },
         left_out=planning.left_out_by_reason(session, distribution.id),
         closed_because=distributions.gate(session, distribution_id=distribution.id, now=now).closed_because,
     )

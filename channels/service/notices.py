@@ -1,25 +1,26 @@
 """Notices: what the product itself has to tell a person, each said once on each of her channels."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from sqlalchemy.orm import Session
 
 from approval.notices import NoticeKind, letter, run_link, short
 from channels.account_file import NOTICE_CHANNELS, NoticeTemplate, NoticeVariable
-from channels.answers import Effects
+from channels.answers import CallCounts, Effects
 from channels.message import Content, EmailContent, SmsContent
+from channels.rate import Permits
 from channels.service.errors import DeliveryThemeUnknown
-from channels.service.ledger import Transactions
+from channels.service.ledger import Transactions, note_calls
 from channels.states import Channel, DeliveryState, ErrorClass
 from models.delivery import ProviderAccount
 from models.notice import Notice
 from models.person import Person
-from models.queries import notices, people, provider_accounts
+from models.queries import notices, people, permits, provider_accounts
 from models.queries.alerts import raise_alert
 from models.queries.deliveries import Claim, Claimed, Result
 from models.queries.distributions import Gate
@@ -152,6 +153,11 @@ def alert_unusable(session: Session, *, account: ProviderAccount, problem: str, 
     )
 
 
+class _Held(NamedTuple):
+    id: UUID
+    replay: bool
+
+
 class NoticeLedger:
     """The notices of one account, as one sender (`owner`) sees them; what `channels.sender.Sender` asks of a ledger.
 
@@ -174,17 +180,83 @@ class NoticeLedger:
         self._lease, self._retry_budget = lease, retry_budget
         self._template, self._ui_url = template, ui_url
         self._contents: dict[UUID, Content] = {}
+        self._held: dict[int, _Held] = {}  # by numbers that only this sender gives them
         self.states: Counter[DeliveryState] = Counter()  # what was written down
 
     def content(self, recipient: Mapping[str, Any]) -> Content:
         """What a claimed notice says."""
         return self._contents[recipient["delivery_id"]]
 
+    def enter(self, now: datetime) -> None:
+        with self._database.begin() as session:
+            late = notices.give_up_after_budget(
+                session, account_id=self._account_id, budget=self._retry_budget, now=now
+            )
+            for notice in late:
+                _alert(session, notice, now)
+            states = Counter(notice.state for notice in late)
+        self.states.update(states)
+
     def gate(self, now: datetime) -> Gate:
         with self._database.begin() as session:
             return notices.gate(session, account_id=self._account_id, now=now)
 
-    def claim(self, *, limit: int, replays: bool, now: datetime) -> Claim:
+    def claim(self, *, limit: int, replays_of: Sequence[int], now: datetime) -> Claim:
+        rows: list[Claimed] = []
+        for replays in (True, False) if replays_of else (False,):
+            if len(rows) < limit:
+                rows += self._claim(limit - len(rows), replays=replays, now=now)
+        return Claim(rows, {})
+
+    def permits(self, *, account_id: int, wanted: int, now: datetime) -> Permits:
+        with self._database.begin() as session:
+            return permits.take(session, account_id=account_id, wanted=wanted, now=now)
+
+    def begin(
+        self,
+        *,
+        account_id: int,  # noqa: ARG002 - a notice has one account
+        seqs: Sequence[int],
+        keys: Sequence[str | None] | None,
+        now: datetime,
+    ) -> Collection[int]:
+        ids = [self._held[seq].id for seq in seqs]
+        with self._database.begin() as session:
+            begun = notices.begin_calls(
+                session, account_id=self._account_id, owner=self._owner, ids=ids, keys=keys, now=now
+            )
+        return {seq for seq in seqs if self._held[seq].id in begun}
+
+    def record(self, *, results: Sequence[Result], effects: Mapping[int, Effects], now: datetime) -> int:
+        patient = {self._held[result.seq].id: _patient(result, now) for result in results}
+        with self._database.begin() as session:
+            moved = notices.record_outcomes(session, owner=self._owner, result_of=patient, now=now)
+            states = Counter(notice.state for notice in moved)
+            for notice in moved:
+                _alert(session, notice, now)
+            for account_id, effect in effects.items():
+                _apply(session, account_id, effect)
+        self.states.update(states)
+        return len(moved)
+
+    def count_calls(self, *, counts: Mapping[int, CallCounts], now: datetime) -> None:
+        with self._database.begin() as session:
+            note_calls(session, counts, now=now)
+
+    def beat(self, now: datetime) -> bool:
+        with self._database.begin() as session:
+            notices.extend_leases(session, owner=self._owner, until=now + self._lease)
+        return True
+
+    def release(self, seqs: Sequence[int], now: datetime) -> None:
+        rows = [self._held[seq] for seq in seqs]
+        with self._database.begin() as session:
+            notices.release(session, owner=self._owner, rows=rows, now=now)
+
+    def leave(self, now: datetime) -> None:
+        """Each notice has a lease of its own: a sender that holds none is gone."""
+
+    def _claim(self, limit: int, *, replays: bool, now: datetime) -> list[Claimed]:
         with self._database.begin() as session:
             found = notices.claim(
                 session,
@@ -196,46 +268,10 @@ class NoticeLedger:
                 now=now,
             )
             self._contents |= {one.notice.id: content_of(one, self._template, self._ui_url) for one in found}
-            return Claim([_claimed(one, replays=replays) for one in found], 0)
-
-    def begin(self, *, ids: Sequence[UUID], keys: Sequence[str | None], now: datetime) -> set[UUID]:
-        with self._database.begin() as session:
-            return notices.begin_calls(
-                session, account_id=self._account_id, owner=self._owner, ids=ids, keys=keys, now=now
-            )
-
-    def record(self, *, account_id: int, results: Sequence[Result], effects: Effects, now: datetime) -> int:
-        patient = [_patient(result, now) for result in results]
-        with self._database.begin() as session:
-            moved = notices.record_outcomes(session, owner=self._owner, results=patient, now=now)
-            states = Counter(notice.state for notice in moved)
-            for notice in moved:
-                _alert(session, notice, now)
-            if effects.recovered_since is not None:
-                provider_accounts.recovered(session, account_id=account_id, began_at=effects.recovered_since)
-            if effects.wait is not None:
-                began_at, until = effects.wait
-                provider_accounts.back_off(session, account_id=account_id, began_at=began_at, until=until)
-        self.states.update(states)
-        return len(moved)
-
-    def extend(self, now: datetime) -> None:
-        with self._database.begin() as session:
-            notices.extend_leases(session, owner=self._owner, until=now + self._lease)
-
-    def release(self, rows: Sequence[tuple[UUID, bool]], now: datetime) -> None:
-        with self._database.begin() as session:
-            notices.release(session, owner=self._owner, rows=rows, now=now)
-
-    def reap(self, now: datetime) -> None:
-        with self._database.begin() as session:
-            late = notices.give_up_after_budget(
-                session, account_id=self._account_id, budget=self._retry_budget, now=now
-            )
-            for notice in late:
-                _alert(session, notice, now)
-            states = Counter(notice.state for notice in late)
-        self.states.update(states)
+            first = len(self._held)
+            rows = [_claimed(one, seq=first + nth, replays=replays) for nth, one in enumerate(found)]
+        self._held |= {row.seq: _Held(row.id, replays) for row in rows}
+        return rows
 
     def expire(self, gate: Gate, now: datetime) -> None:
         """A notice has no end of its own: it is cancelled once its question is settled."""
@@ -270,15 +306,24 @@ def _rows(one: ToSay, accounts: Mapping[Channel, int], now: datetime) -> Iterato
             }
 
 
-def _claimed(one: Addressed, *, replays: bool) -> Claimed:
+def _apply(session: Session, account_id: int, effects: Effects) -> None:
+    if effects.recovered_since is not None:
+        provider_accounts.recovered(session, account_id=account_id, began_at=effects.recovered_since)
+    if effects.wait is not None:
+        began_at, until = effects.wait
+        provider_accounts.back_off(session, account_id=account_id, began_at=began_at, until=until)
+
+
+def _claimed(one: Addressed, *, seq: int, replays: bool) -> Claimed:
     notice, person, _ = one
     return Claimed(
+        seq=seq,
         id=notice.id,
         address=notice.address,
         tries=notice.tries,
         first_tried_at=notice.first_tried_at,
         key=notice.call_key if replays else None,
-        customer_id=person.id,
+        account_id=notice.account_id,
         external_id=person.login,
         name=person.name,
         country="",

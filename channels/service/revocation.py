@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from channels.service.distribution import account_for
 from channels.states import Channel, DeliveryState, Purpose
 from models.delivery import Distribution, DistributionState
-from models.queries import deliveries, distributions, planning, retries, takedowns
+from models.queries import deliveries, distributions, pending, planning, takedowns
 from models.theme import Theme
 
 #: So many rows of a channel are cancelled in one transaction at most; what is left over the next look takes.
@@ -26,7 +26,7 @@ class ChannelLook:
 
 def cancel_channel(session: Session, *, theme_id: int, channel: Channel, now: datetime) -> int:
     """Cancel what no sender holds of one channel, a good part of it at once; returns how many."""
-    return retries.finish_pending(
+    return pending.finish_pending(
         session, theme_id=theme_id, channel=channel, state=DeliveryState.CANCELLED, now=now, limit=CANCEL_AT_ONCE
     )
 
@@ -38,7 +38,7 @@ def undo_channel(session: Session, *, theme_id: int, channel: Channel, now: date
     left the channel's distributions are closed, and as planners wait for that, nothing can come after it.
     """
     own = [one for one in distributions.lock_of_theme(session, theme_id) if one.channel is channel]
-    deliveries.reap_expired_leases(session, now=now)
+    deliveries.reap_dead_senders(session, now=now)
     cancelled = cancel_channel(session, theme_id=theme_id, channel=channel, now=now)
     left = takedowns.what_is_left(session, [one.id for one in own])
     if not any(left):

@@ -1,35 +1,44 @@
 # ruff: noqa: S608 - every statement here is put together from constants of this module
-"""The ledger that senders work on: claim, begin, record, give back, reap. Set-based, by array parameters."""
+"""The ledger that senders work on: claim, begin, record, give back, reap. Set-based, by array parameters.
 
-from collections.abc import Iterable, Sequence
+A row is claimed and recorded by one update each, and neither touches an index. Which calls have begun is written down a
+batch at a time, as a mark of its sender; only when a sender dies do its marks tell what became of its rows.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.orm import Session
 
 from channels.engine import KEY_VALIDITY
 from channels.states import TRANSIENT_CLASSES, DeliveryState, ErrorClass
+from models.queries import walks
 from models.queries.arrays import plain_array, text_array
 
 # Batches are small beside the table, but right after planning the statistics do not know the table yet: no batch may
-# read all of it. Statements that are given rows also name them as one array, which leads to them by the primary key.
+# read all of it. Statements that are given rows also name them as one array, which leads to them by an index; joined
+# to that array, a nested loop would go through it once for every row.
 _BY_KEY = "SET LOCAL enable_seqscan = off;"
+_BY_ARRAY = f"{_BY_KEY} SET LOCAL enable_nestloop = off;"
+
+# Lost in a crash of the database: a claim is then claimable again, an outcome in doubt. Neither is sent twice for it.
+_LATER_ON_DISK = "SET LOCAL synchronous_commit = off;"
 
 # What must hold for any call of a distribution to leave, now.
 _OPEN = """
     SELECT d.id, t.product_line_id, d.channel
     FROM distributions d
     JOIN themes t ON t.id = d.theme_id
-    JOIN provider_accounts p ON p.id = d.account_id
     WHERE d.id = :distribution_id AND d.state = 'sending' AND t.revision_id = d.revision_id
       AND CASE d.purpose
           WHEN 'theme' THEN t.state = 'live' AND t.ends_at > :now
           WHEN 'correction' THEN t.state IN ('revoking', 'revoked')
           END
-      AND p.paused_because IS NULL
-      AND (p.backing_off_until IS NULL OR p.backing_off_until <= :now)
+      AND (d.expires_at IS NULL OR d.expires_at > :now)
 """
 
 # What must hold for this person and address, now.
@@ -42,140 +51,172 @@ _ALLOWED = """
     )
 """
 
-_PICK_FRESH = """
-    SELECT dl.id, dl.customer_id, dl.address FROM deliveries dl
-    WHERE dl.distribution_id = :distribution_id AND EXISTS (SELECT FROM open)
-      AND dl.state IN ('planned', 'retrying', 'held') AND dl.due_at <= :now
-    ORDER BY dl.due_at LIMIT :limit
-    FOR UPDATE OF dl SKIP LOCKED
+_PICK_FRESH = f"{walks.fresh('EXISTS (SELECT FROM open)')}, picked AS (SELECT id, seq FROM fresh)"
+
+_PICK_WAITING = """
+    picked AS (
+        SELECT id, seq FROM deliveries
+        WHERE distribution_id = :distribution_id AND EXISTS (SELECT FROM open)
+          AND due_at IS NOT NULL AND due_at <= :now AND state IN ('retrying', 'held')
+        ORDER BY due_at LIMIT :limit
+        FOR UPDATE SKIP LOCKED
+    )
 """
 
 _PICK_REPLAYS = """
-    SELECT dl.id, dl.customer_id, dl.address FROM deliveries dl
-    WHERE dl.distribution_id = :distribution_id AND EXISTS (SELECT FROM open)
-      AND dl.state = 'unknown' AND dl.error_class = 'unknown_outcome' AND dl.key IS NOT NULL
-      AND dl.due_at <= :now AND dl.call_began_at > :keys_since
-    LIMIT :limit
-    FOR UPDATE OF dl SKIP LOCKED
+    picked AS (
+        SELECT id, seq FROM deliveries
+        WHERE distribution_id = :distribution_id AND EXISTS (SELECT FROM open)
+          AND due_at IS NOT NULL AND due_at <= :now AND state = 'unknown' AND error_class = 'unknown_outcome'
+          AND key IS NOT NULL AND call_began_at > :keys_since AND account_id = ANY(CAST(:account_ids AS int[]))
+        LIMIT :limit
+        FOR UPDATE SKIP LOCKED
+    )
 """
 
-_CLAIM = (
-    _BY_KEY
-    + """
-    WITH open AS ({open}), picked AS ({picked}), judged AS MATERIALIZED (
-        SELECT dl.id, {allowed} AS allowed FROM picked dl CROSS JOIN open
+_CLAIM = """
+    WITH open AS ({open}), {picked}, judged AS MATERIALIZED (
+        SELECT dl.id, {allowed} AS allowed FROM picked JOIN deliveries dl ON dl.id = picked.id CROSS JOIN open
     ), claimed AS (
         UPDATE deliveries dl SET
             state = CASE WHEN judged.allowed THEN 'sending' ELSE 'suppressed' END,
             lease_owner = CASE WHEN judged.allowed THEN CAST(:owner AS uuid) END,
-            lease_until = CASE WHEN judged.allowed THEN CAST(:until AS timestamptz) END,
+            due_at = CASE WHEN judged.allowed THEN due_at END,
             changed_at = :now
         FROM judged WHERE dl.id = judged.id
-        RETURNING dl.id, dl.customer_id, dl.address, dl.tries, dl.first_tried_at, dl.key, dl.state
+        RETURNING dl.seq, dl.id, dl.customer_id, dl.address, dl.tries, dl.first_tried_at, dl.key, dl.account_id,
+                  dl.state
+    ), marked AS (
+        INSERT INTO sender_marks (sender_id, begun, made_at, seqs)
+        SELECT :owner, false, :now, array_agg(seq) FROM claimed WHERE state = 'sending' HAVING count(*) > 0
     )
-    SELECT claimed.id, claimed.address, claimed.tries, claimed.first_tried_at, claimed.key, claimed.customer_id,
-           c.external_id, c.name, c.country, c.language, c.timezone, claimed.state
+    SELECT claimed.seq, claimed.id, claimed.address, claimed.tries, claimed.first_tried_at, claimed.key,
+           claimed.account_id, c.external_id, c.name, c.country, c.language, c.timezone, claimed.state
     FROM claimed JOIN customers c ON c.id = claimed.customer_id
 """
-)
 
-_CLAIM_FRESH = text(_CLAIM.format(open=_OPEN, picked=_PICK_FRESH, allowed=_ALLOWED))
+
+def _claim(picked: str, *, allowed: str = _ALLOWED) -> str:
+    return _BY_KEY + _LATER_ON_DISK + _CLAIM.format(open=_OPEN, picked=picked, allowed=allowed)
+
+
+_CLAIM_FRESH = text(_claim(_PICK_FRESH))
+_CLAIM_WAITING = text(_claim(_PICK_WAITING))
 # A replay settles what may already have reached the person: that is not a new message, so consent is not asked again.
-_CLAIM_REPLAYS = text(_CLAIM.format(open=_OPEN, picked=_PICK_REPLAYS, allowed="true"))
+_CLAIM_REPLAYS = text(_claim(_PICK_REPLAYS, allowed="true"))
 
-_BEGIN = text(f"""{_BY_KEY}
-    WITH open AS ({_OPEN})
-    UPDATE deliveries dl SET call_began_at = COALESCE(dl.call_began_at, :now), key = v.key
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:keys AS text[])) AS v(id, key), open
-    WHERE dl.id = v.id AND dl.id = ANY(CAST(:ids AS uuid[])) AND dl.distribution_id = open.id AND dl.state = 'sending'
-      AND dl.lease_owner = :owner AND dl.lease_until > :now
-    RETURNING dl.id
+_ENTER = text("""
+    INSERT INTO senders (id, distribution_id, alive_until, began_at, host)
+    VALUES (:owner, :distribution_id, :until, :now, :host)
+""")
+
+# The sender's own row is what a reaper would have to lock: whoever comes first, the other sees it.
+_BEGIN = text(f"""
+    WITH open AS ({_OPEN}), alive AS (
+        UPDATE senders SET alive_until = :until
+        WHERE id = :owner AND alive_until > :now AND EXISTS (SELECT FROM open)
+        RETURNING id
+    )
+    INSERT INTO sender_marks (sender_id, begun, account_id, made_at, seqs, keys)
+    SELECT id, true, :account_id, :now, CAST(:seqs AS bigint[]), CAST(:keys AS text[]) FROM alive
+    RETURNING id
+""")
+
+_BEAT = text("UPDATE senders SET alive_until = :until WHERE id = :owner AND alive_until > :now RETURNING id")
+
+# A mark is needed as long as a row of it is under way.
+_TRIM = text("""
+    DELETE FROM sender_marks m WHERE m.sender_id = :owner AND NOT EXISTS (
+        SELECT FROM deliveries dl
+        WHERE dl.distribution_id = :distribution_id AND dl.seq = ANY(m.seqs) AND dl.state = 'sending'
+          AND dl.lease_owner = :owner
+    )
 """)
 
 _RECORD = text(
-    _BY_KEY
+    _BY_ARRAY
     + """
     WITH v AS (
         SELECT * FROM unnest(
-            CAST(:ids AS uuid[]), CAST(:states AS text[]), CAST(:dues AS timestamptz[]), CAST(:classes AS text[]),
+            CAST(:seqs AS bigint[]), CAST(:states AS text[]), CAST(:dues AS timestamptz[]), CAST(:classes AS text[]),
             CAST(:codes AS text[]), CAST(:details AS text[]), CAST(:message_ids AS text[]),
             CAST(:request_ids AS text[]), CAST(:numbers AS int[]), CAST(:begun AS timestamptz[]),
-            CAST(:latencies AS int[])
-        ) AS v(id, state, due_at, error_class, code, detail, message_id, request_id, number, began_at, latency_ms)
+            CAST(:latencies AS int[]), CAST(:accounts AS int[]), CAST(:keys AS text[])
+        ) AS v(seq, state, due_at, error_class, code, detail, message_id, request_id, number, began_at, latency_ms,
+               account_id, key)
     ), attempted AS (
-        INSERT INTO attempts (delivery_id, number, account_id, began_at, latency_ms, error_class, code, detail,
+        INSERT INTO attempts (delivery_seq, number, account_id, began_at, latency_ms, error_class, code, detail,
                               request_id, provider_message_id)
-        SELECT id, number, :account_id, began_at, latency_ms, error_class, code, detail, request_id, message_id FROM v
+        SELECT seq, number, account_id, began_at, latency_ms, error_class, code, detail, request_id, message_id FROM v
     )
     UPDATE deliveries dl SET
         state = v.state,
-        due_at = COALESCE(v.due_at, dl.due_at),
+        due_at = v.due_at,
         tries = v.number,
         first_tried_at = COALESCE(dl.first_tried_at, v.began_at),
         lease_owner = CASE WHEN v.state = 'unknown' THEN dl.lease_owner END,
-        lease_until = NULL,
-        call_began_at = CASE WHEN v.state = 'unknown' THEN dl.call_began_at END,
-        key = CASE WHEN v.state = 'unknown' THEN dl.key END,
+        account_id = v.account_id,
+        call_began_at = CASE WHEN v.state = 'unknown' THEN COALESCE(dl.call_began_at, v.began_at) END,
+        key = CASE WHEN v.state = 'unknown' THEN COALESCE(dl.key, v.key) END,
         error_class = CASE WHEN v.state = 'unknown' THEN 'unknown_outcome' ELSE v.error_class END,
         error_code = NULLIF(v.code, ''),
         provider_message_id = COALESCE(v.message_id, dl.provider_message_id),
         sent_at = CASE WHEN v.state = 'sent' THEN CAST(:now AS timestamptz) ELSE dl.sent_at END,
         changed_at = :now
     FROM v
-    WHERE dl.id = v.id AND dl.id = ANY(CAST(:ids AS uuid[])) AND dl.lease_owner = :owner
-      AND (dl.state = 'sending' OR (dl.state = 'unknown' AND v.state <> 'unknown'))
-"""
-)
-
-# Rows that another transaction of the same sender is just recording need no longer lease.
-_EXTEND = text(
-    _BY_KEY
-    + """
-    WITH held AS (
-        SELECT id FROM deliveries
-        WHERE state = 'sending' AND lease_owner = :owner AND lease_until < :until
-        FOR UPDATE SKIP LOCKED
-    )
-    UPDATE deliveries dl SET lease_until = :until FROM held WHERE dl.id = held.id
+    WHERE dl.distribution_id = :distribution_id AND dl.seq = v.seq AND dl.seq = ANY(CAST(:seqs AS bigint[]))
+      AND dl.lease_owner = :owner AND (dl.state = 'sending' OR (dl.state = 'unknown' AND v.state <> 'unknown'))
 """
 )
 
 # A row goes back to where it may be claimed; one in doubt, whose replay did not leave, is in doubt again.
 _BACK = """
-    state = CASE WHEN {in_doubt} THEN 'unknown' WHEN tries > 0 THEN 'retrying' ELSE 'planned' END,
-    lease_owner = CASE WHEN {in_doubt} THEN lease_owner END,
-    lease_until = NULL,
-    call_began_at = CASE WHEN {in_doubt} THEN call_began_at END,
-    key = CASE WHEN {in_doubt} THEN key END,
-    error_class = CASE WHEN {in_doubt} THEN 'unknown_outcome' ELSE error_class END,
-    due_at = CASE WHEN {in_doubt} THEN GREATEST(due_at, :now) ELSE due_at END,
+    state = CASE WHEN {in_doubt} THEN 'unknown' WHEN dl.tries > 0 THEN 'retrying' ELSE 'planned' END,
+    lease_owner = CASE WHEN {in_doubt} THEN dl.lease_owner END,
+    error_class = CASE WHEN {in_doubt} THEN 'unknown_outcome' ELSE dl.error_class END,
+    due_at = CASE WHEN {in_doubt} THEN CASE WHEN {key} IS NOT NULL THEN GREATEST(dl.due_at, :now) END
+             WHEN dl.tries > 0 THEN COALESCE(dl.due_at, :now) END,
     changed_at = :now
 """
 
-_RELEASE = text(f"""{_BY_KEY}
-    UPDATE deliveries dl SET {_BACK.format(in_doubt="v.in_doubt")}
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:in_doubt AS bool[])) AS v(id, in_doubt)
-    WHERE dl.id = v.id AND dl.id = ANY(CAST(:ids AS uuid[])) AND dl.state = 'sending' AND dl.lease_owner = :owner
+_RELEASE = text(f"""{_BY_ARRAY}
+    UPDATE deliveries dl SET {_BACK.format(in_doubt="dl.key IS NOT NULL", key="dl.key")}
+    WHERE dl.distribution_id = :distribution_id AND dl.seq = ANY(CAST(:seqs AS bigint[])) AND dl.state = 'sending'
+      AND dl.lease_owner = :owner
+    RETURNING dl.seq, dl.state
 """)
 
+_DEAD = text("SELECT id, distribution_id FROM senders WHERE alive_until <= :now ORDER BY id FOR UPDATE SKIP LOCKED")
+
+# Of each row the last mark tells: its call may have left, or surely has not.
+_REAPED = _BACK.format(in_doubt="(held.begun OR dl.key IS NOT NULL)", key="COALESCE(dl.key, held.key)")
 _REAP = text(f"""{_BY_KEY}
-    WITH run_out AS (
-        SELECT id FROM deliveries WHERE state = 'sending' AND lease_until <= :now FOR UPDATE SKIP LOCKED
+    WITH held AS (
+        SELECT DISTINCT ON (row.seq) row.seq, m.begun, m.account_id, m.made_at, row.key
+        FROM sender_marks m, unnest(m.seqs, m.keys) AS row(seq, key)
+        WHERE m.sender_id = :owner ORDER BY row.seq, m.id DESC
     )
-    UPDATE deliveries dl SET {_BACK.format(in_doubt="call_began_at IS NOT NULL")}
-    FROM run_out WHERE dl.id = run_out.id
-    RETURNING dl.state
+    UPDATE deliveries dl SET {_REAPED},
+        call_began_at = CASE WHEN held.begun THEN COALESCE(dl.call_began_at, held.made_at) ELSE dl.call_began_at END,
+        account_id = CASE WHEN held.begun THEN held.account_id ELSE dl.account_id END,
+        key = COALESCE(dl.key, held.key)
+    FROM held
+    WHERE dl.distribution_id = :distribution_id AND dl.seq = held.seq AND dl.state = 'sending'
+      AND dl.lease_owner = :owner
+    RETURNING dl.seq, dl.state
 """)
+_LEAVE = text("DELETE FROM senders WHERE id = :owner")
 
 # Tried at least once and out of time, even where the account backs off and would not let it be tried again.
 _GIVE_UP = text("""
     WITH late AS (
         SELECT id FROM deliveries
-        WHERE distribution_id = :distribution_id AND state = 'retrying' AND first_tried_at <= :tried_before
-          AND error_class = ANY(CAST(:classes AS text[]))
+        WHERE distribution_id = :distribution_id AND due_at IS NOT NULL AND state = 'retrying'
+          AND first_tried_at <= :tried_before AND error_class = ANY(CAST(:classes AS text[]))
         FOR UPDATE SKIP LOCKED
     )
-    UPDATE deliveries dl SET state = 'failed', changed_at = :now FROM late WHERE dl.id = late.id RETURNING dl.id
+    UPDATE deliveries dl SET state = 'failed', due_at = NULL, changed_at = :now
+    FROM late WHERE dl.id = late.id RETURNING dl.seq
 """)
 
 _SUPPRESS = text("""
@@ -191,7 +232,7 @@ _SUPPRESS = text("""
 _OPT_OUT = text("""
     INSERT INTO consents (customer_id, channel, granted, source, recorded_at)
     SELECT DISTINCT dl.customer_id, dl.channel, false, 'delivery', CAST(:now AS timestamptz)
-    FROM deliveries dl WHERE dl.id = ANY(CAST(:ids AS uuid[]))
+    FROM deliveries dl WHERE dl.distribution_id = :distribution_id AND dl.seq = ANY(CAST(:seqs AS bigint[]))
     ORDER BY dl.customer_id
     ON CONFLICT (customer_id, channel) DO UPDATE
     SET granted = false, source = excluded.source, recorded_at = excluded.recorded_at
@@ -199,14 +240,15 @@ _OPT_OUT = text("""
 
 
 class Claimed(NamedTuple):
-    """A leased delivery, with what its message is rendered from. `key` is set on a replay alone."""
+    """A delivery that a sender holds, with what its message is rendered from. `key` is set on a replay alone."""
 
+    seq: int
     id: UUID
     address: str
     tries: int
     first_tried_at: datetime | None
     key: str | None
-    customer_id: int
+    account_id: int | None  # of the call in doubt, on a replay
     external_id: str
     name: str | None
     country: str
@@ -217,7 +259,7 @@ class Claimed(NamedTuple):
 class Result(NamedTuple):
     """What one try came to, as it is written down."""
 
-    delivery_id: UUID
+    seq: int
     state: DeliveryState
     due_at: datetime | None
     error_class: ErrorClass | None
@@ -228,11 +270,14 @@ class Result(NamedTuple):
     number: int
     began_at: datetime
     latency_ms: int
+    account_id: int
+    key: str | None
 
 
 class Claim(NamedTuple):
     deliveries: list[Claimed]
-    suppressed: int  # blocked since they were planned: settled without a call
+    settled: Mapping[DeliveryState, int]  # of those that were taken and may not leave, without a call
+    good_until: datetime | None = None  # what has not left by then is to be claimed anew: quiet hours, a new day
 
 
 class Reaped(NamedTuple):
@@ -240,35 +285,55 @@ class Reaped(NamedTuple):
     in_doubt: int
 
 
-def claim(
-    session: Session,
-    *,
-    distribution_id: int,
-    owner: UUID,
-    limit: int,
-    lease: timedelta,
-    now: datetime,
-    replays: bool = False,
-) -> Claim:
-    """Lease up to `limit` due deliveries while the distribution may send; `replays`: those in doubt that have a key.
+def enter(session: Session, *, distribution_id: int, owner: UUID, until: datetime, now: datetime, host: str) -> None:
+    """Let a sender begin its work: what it claims is its own until then, and longer as long as it says so."""
+    values = {"distribution_id": distribution_id, "owner": owner, "until": until, "now": now, "host": host}
+    session.execute(_ENTER, values)
 
-    Everything is asked again here: theme live on this revision, not ended (of a correction: taken down), distribution
-    going, account open, address not suppressed, consent given. Rows that other senders hold are passed over, never
+
+def beat(session: Session, *, distribution_id: int, owner: UUID, until: datetime, now: datetime) -> bool:
+    """Hold on to what is held, and forget marks that are settled; False when the sender counts as dead already."""
+    alive = session.scalar(_BEAT, {"owner": owner, "until": until, "now": now}) is not None
+    if alive:
+        session.execute(_TRIM, {"owner": owner, "distribution_id": distribution_id})
+    return alive
+
+
+def claim_fresh(session: Session, *, distribution_id: int, owner: UUID, limit: int, now: datetime) -> Claim:
+    """Take up to `limit` rows that nobody has tried yet, while the distribution may send.
+
+    Everything is asked again here: theme live on this revision, not ended, nor an offer of it (of a correction: taken
+    down), distribution going, address not suppressed, consent given. Rows that others hold are passed over, never
     waited for.
     """
-    rows = session.execute(
-        _CLAIM_REPLAYS if replays else _CLAIM_FRESH,
-        {
-            "distribution_id": distribution_id,
-            "owner": owner,
-            "until": now + lease,
-            "limit": limit,
-            "now": now,
-            **({"keys_since": now - KEY_VALIDITY} if replays else {}),
-        },
-    ).all()
+    return _taken(session, _CLAIM_FRESH, distribution_id=distribution_id, owner=owner, limit=limit, now=now)
+
+
+def claim_waiting(session: Session, *, distribution_id: int, owner: UUID, limit: int, now: datetime) -> Claim:
+    """The same for rows whose time has come again: retried ones, and held ones."""
+    return _taken(session, _CLAIM_WAITING, distribution_id=distribution_id, owner=owner, limit=limit, now=now)
+
+
+def claim_replays(
+    session: Session, *, distribution_id: int, owner: UUID, limit: int, account_ids: Sequence[int], now: datetime
+) -> Claim:
+    """The same for rows in doubt whose key the provider still knows, of calls over these accounts."""
+    return _taken(
+        session,
+        _CLAIM_REPLAYS,
+        distribution_id=distribution_id,
+        owner=owner,
+        limit=limit,
+        now=now,
+        keys_since=now - KEY_VALIDITY,
+        account_ids=plain_array(account_ids),
+    )
+
+
+def _taken(session: Session, statement: TextClause, **values: object) -> Claim:
+    rows = session.execute(statement, values).all()
     held = [Claimed(*row[:-1]) for row in rows if row[-1] == DeliveryState.SENDING]
-    return Claim(held, len(rows) - len(held))
+    return Claim(held, Counter({DeliveryState.SUPPRESSED: len(rows) - len(held)}))
 
 
 def begin_calls(
@@ -276,30 +341,34 @@ def begin_calls(
     *,
     distribution_id: int,
     owner: UUID,
-    ids: Sequence[UUID],
-    keys: Sequence[str | None],
+    account_id: int,
+    seqs: Sequence[int],
+    keys: Sequence[str | None] | None,
+    until: datetime,
     now: datetime,
-) -> set[UUID]:
-    """Mark durably that the calls of these leave now; only those that come back may be sent.
+) -> bool:
+    """Mark durably that the calls of these may leave from now on, and hold on to what is held.
 
-    The others lost their lease, or the distribution may no longer send.
+    False: none may leave, for the sender counts as dead, or the distribution may no longer send.
     """
-    parameters = {"ids": plain_array(ids), "keys": text_array(keys), "owner": owner}
-    begun = session.execute(_BEGIN, {"distribution_id": distribution_id, "now": now, **parameters})
-    return set(begun.scalars())
+    values = {"seqs": plain_array(seqs), "keys": None if keys is None else text_array(keys), "account_id": account_id}
+    moment = {"distribution_id": distribution_id, "owner": owner, "until": until, "now": now}
+    return session.scalar(_BEGIN, {**values, **moment}) is not None
 
 
-def record_outcomes(session: Session, *, owner: UUID, account_id: int, results: Sequence[Result], now: datetime) -> int:
+def record_outcomes(
+    session: Session, *, distribution_id: int, owner: UUID, results: Sequence[Result], now: datetime, durably: bool
+) -> int:
     """Write outcomes and attempts; returns how many rows were still ours to move.
 
-    A row whose lease was lost and that somebody else took on is left alone; one that was only declared in doubt is
+    A row that was taken from us and that somebody else took on is left alone; one that was only declared in doubt is
     settled by the answer that came late after all. The attempt is kept either way.
     """
-    ids, states, dues, classes, codes, details, message_ids, request_ids, numbers, begun, latencies = zip(
-        *results, strict=True
-    )
+    (
+        seqs, states, dues, classes, codes, details, message_ids, request_ids, numbers, begun, latencies, accounts, keys
+    ) = zip(*results, strict=True)  # fmt: skip
     columns = {
-        "ids": plain_array(ids),
+        "seqs": plain_array(seqs),
         "states": plain_array(states),
         "dues": plain_array(dues),
         "classes": plain_array(classes),
@@ -310,32 +379,49 @@ def record_outcomes(session: Session, *, owner: UUID, account_id: int, results: 
         "numbers": plain_array(numbers),
         "begun": plain_array(begun),
         "latencies": plain_array(latencies),
+        "accounts": plain_array(accounts),
+        "keys": text_array(keys),
     }
-    done = session.execute(_RECORD, {**columns, "owner": owner, "account_id": account_id, "now": now})
+    if not durably:
+        session.execute(text(_LATER_ON_DISK))
+    done = session.execute(_RECORD, {**columns, "distribution_id": distribution_id, "owner": owner, "now": now})
     return int(done.rowcount)  # type: ignore[attr-defined] # a CursorResult, which the stubs widen
 
 
-def extend_leases(session: Session, *, owner: UUID, until: datetime) -> None:
-    session.execute(_EXTEND, {"owner": owner, "until": until})
+def release(session: Session, *, distribution_id: int, owner: UUID, seqs: Sequence[int], now: datetime) -> None:
+    """Give back deliveries whose call never left; a replay is in doubt again."""
+    values = {"distribution_id": distribution_id, "owner": owner, "seqs": plain_array(seqs), "now": now}
+    _fresh_again(session, distribution_id, session.execute(_RELEASE, values).all())
 
 
-def release(session: Session, *, owner: UUID, deliveries: Iterable[tuple[UUID, bool]], now: datetime) -> None:
-    """Give back deliveries whose call never left; with each, whether it was a replay and so stays in doubt."""
-    ids, in_doubt = zip(*deliveries, strict=True)
-    session.execute(_RELEASE, {"ids": plain_array(ids), "in_doubt": plain_array(in_doubt), "owner": owner, "now": now})
+def leave(session: Session, *, owner: UUID) -> None:
+    """A sender that holds nothing any more is gone."""
+    session.execute(_LEAVE, {"owner": owner})
 
 
-def reap_expired_leases(session: Session, *, now: datetime) -> Reaped:
+def reap_dead_senders(session: Session, *, now: datetime) -> Reaped:
     """Take back what dead senders held: claimable where no call had begun, else in doubt, with its key."""
-    states = session.scalars(_REAP, {"now": now}).all()
-    in_doubt = sum(state == DeliveryState.UNKNOWN for state in states)
-    return Reaped(len(states) - in_doubt, in_doubt)
+    given_back = in_doubt = 0
+    for owner, distribution_id in session.execute(_DEAD, {"now": now}).all():
+        rows = session.execute(_REAP, {"owner": owner, "distribution_id": distribution_id, "now": now}).all()
+        session.execute(_LEAVE, {"owner": owner})
+        _fresh_again(session, distribution_id, rows)
+        doubtful = sum(row.state == DeliveryState.UNKNOWN for row in rows)
+        in_doubt += doubtful
+        given_back += len(rows) - doubtful
+    return Reaped(given_back, in_doubt)
 
 
-def give_up_after_budget(session: Session, *, distribution_id: int, budget: timedelta, now: datetime) -> int:
-    """Fail what has been tried in vain for longer than its budget; returns how many."""
+def _fresh_again(session: Session, distribution_id: int, rows: Sequence[Row[Any]]) -> None:
+    fresh = [row.seq for row in rows if row.state == DeliveryState.PLANNED]
+    if fresh:
+        walks.back_to(session, distribution_id=distribution_id, seq=min(fresh))
+
+
+def give_up_after_budget(session: Session, *, distribution_id: int, budget: timedelta, now: datetime) -> Sequence[int]:
+    """Fail what has been tried in vain for longer than its budget; returns which, by their numbers."""
     parameters = {"tried_before": now - budget, "classes": plain_array(sorted(TRANSIENT_CLASSES)), "now": now}
-    return len(session.scalars(_GIVE_UP, {"distribution_id": distribution_id, **parameters}).all())
+    return session.scalars(_GIVE_UP, {"distribution_id": distribution_id, **parameters}).all()
 
 
 def suppress(session: Session, *, distribution_id: int, reasons: dict[str, str], now: datetime) -> None:
@@ -344,5 +430,5 @@ def suppress(session: Session, *, distribution_id: int, reasons: dict[str, str],
     session.execute(_SUPPRESS, {"distribution_id": distribution_id, "now": now, **columns})
 
 
-def record_opt_outs(session: Session, *, ids: Iterable[UUID], now: datetime) -> None:
-    session.execute(_OPT_OUT, {"ids": plain_array(ids), "now": now})
+def record_opt_outs(session: Session, *, distribution_id: int, seqs: Iterable[int], now: datetime) -> None:
+    session.execute(_OPT_OUT, {"distribution_id": distribution_id, "seqs": plain_array(seqs), "now": now})

@@ -70,5 +70,5 @@ def one(session: Session, delivery_id: UUID) -> Delivery | None:
     return session.get(Delivery, delivery_id, populate_existing=True)
 
 
-def attempts(session: Session, delivery_id: UUID) -> Sequence[Attempt]:
-    return session.scalars(select(Attempt).where(Attempt.delivery_id == delivery_id).order_by(Attempt.id)).all()
+def attempts(session: Session, seq: int) -> Sequence[Attempt]:
+    return session.scalars(select(Attempt).where(Attempt.delivery_seq == seq).order_by(Attempt.id)).all()

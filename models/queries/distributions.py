@@ -4,30 +4,51 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, case, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from channels.engine import KEY_VALIDITY
-from channels.states import CLAIMABLE_STATES, Channel, DeliveryState, ErrorClass, Purpose
-from models.delivery import Delivery, Distribution, DistributionState, ProviderAccount
+from channels.states import CLAIMABLE_STATES, Channel, DeliveryState, Purpose
+from models.delivery import ActiveSender, Delivery, Distribution, DistributionState, ProviderAccount, Walk
+from models.queries import provider_accounts, tallies
 from models.theme import Step, Theme
 from themes.lifecycle import ThemeState
 from themes.revocation import TAKEN_DOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
-    """Whether calls of a distribution may leave, and what their outcomes are written with."""
+class AccountGate:
+    """Whether calls may leave over an account."""
 
-    distribution_id: int
-    theme_id: int
     account_id: int
-    channel: Channel
-    closed_because: str | None  # None: calls may leave
-    ended: bool  # the theme's end has passed: what is left expires
-    waits_until: datetime | None  # the account backs off
+    key: str
+    weight: int  # its share beside the other accounts of its pool; 0: only while no other is open
+    closed_because: str | None
+    waits_until: datetime | None  # it backs off
     refused_in_row: int
+    limited: bool  # calls need a permit
+
+    @property
+    def open(self) -> bool:
+        return self.closed_because is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Whether calls of a distribution may leave, and over which accounts."""
+
+    theme_id: int
+    barred_because: str | None  # by theme or distribution, whatever the account
+    ended: bool  # the theme or an offer of it is over: what is left expires
+    accounts: Sequence[AccountGate]
+
+    @property
+    def closed_because(self) -> str | None:
+        """None: calls may leave."""
+        if self.barred_because is not None or any(account.open for account in self.accounts):
+            return self.barred_because
+        return "; ".join(filter(None, (account.closed_because for account in self.accounts))) or "no account serves it"
 
 
 def by_id(session: Session, distribution_id: int) -> Distribution | None:
@@ -72,11 +93,17 @@ def open_if_missing(
     channel: Channel,
     account_id: int,
     segment_as_of: datetime,
+    expires_at: datetime | None = None,
     purpose: Purpose = Purpose.THEME,
 ) -> Distribution:
     """The distribution, opened where there is none, and opened anew where a recall had given it back."""
     values = {"theme_id": theme_id, "revision_id": revision_id, "channel": channel, "purpose": purpose}
-    anew = {"account_id": account_id, "state": DistributionState.PLANNING, "segment_as_of": segment_as_of}
+    anew = {
+        "account_id": account_id,
+        "state": DistributionState.PLANNING,
+        "segment_as_of": segment_as_of,
+        "expires_at": expires_at,
+    }
     again = {**anew, "planned_at": None, "completed_at": None, "stopped_because": None}
     session.execute(
         insert(Distribution)
@@ -84,38 +111,40 @@ def open_if_missing(
         .on_conflict_do_update(
             index_elements=[getattr(Distribution, name) for name in values],
             set_=again,
-            where=Distribution.state == DistributionState.CANCELLED,
+            # A channel that a person cancelled stays so, whoever starts the launch again.
+            where=(Distribution.state == DistributionState.CANCELLED) & Distribution.stopped_because.is_(None),
         )
     )
-    return session.scalars(
+    opened = session.scalars(
         select(Distribution).filter_by(**values), execution_options={"populate_existing": True}
     ).one()
+    session.execute(insert(Walk).values(distribution_id=opened.id).on_conflict_do_nothing())
+    return opened
 
 
 def gate(session: Session, *, distribution_id: int, now: datetime) -> Gate:
-    """Read in one statement; raises NoResultFound when there is no such distribution."""
+    """Raises NoResultFound when there is no such distribution."""
     statement = (
-        select(Distribution, Theme, ProviderAccount)
+        select(Distribution, Theme)
         .join(Theme, Theme.id == Distribution.theme_id)
-        .join(ProviderAccount, ProviderAccount.id == Distribution.account_id)
         .where(Distribution.id == distribution_id)
         .execution_options(populate_existing=True)
     )
-    distribution, theme, account = session.execute(statement).one()
-    backing_off = account.backing_off_until is not None and account.backing_off_until > now
+    distribution, theme = session.execute(statement).one()
+    accounts = provider_accounts.serving(session, distribution_id=distribution_id)
     return Gate(
-        distribution_id=distribution.id,
         theme_id=theme.id,
-        account_id=account.id,
-        channel=distribution.channel,
-        closed_because=_closed_because(distribution, theme, account, now),
-        ended=distribution.purpose is Purpose.THEME and theme.ends_at <= now,
-        waits_until=account.backing_off_until if backing_off else None,
-        refused_in_row=account.refused_in_row,
+        barred_because=_barred_because(distribution, theme, now),
+        ended=distribution.purpose is Purpose.THEME and _ends_at(distribution, theme) <= now,
+        accounts=[account_gate(account, now) for account in accounts],
     )
 
 
-def _closed_because(distribution: Distribution, theme: Theme, account: ProviderAccount, now: datetime) -> str | None:
+def _ends_at(distribution: Distribution, theme: Theme) -> datetime:
+    return min(theme.ends_at, distribution.expires_at or theme.ends_at)
+
+
+def _barred_because(distribution: Distribution, theme: Theme, now: datetime) -> str | None:
     correction = distribution.purpose is Purpose.CORRECTION
     if theme.state not in (TAKEN_DOWN if correction else {ThemeState.LIVE}):
         return f"the theme is {theme.state}"
@@ -123,10 +152,25 @@ def _closed_because(distribution: Distribution, theme: Theme, account: ProviderA
         return "the theme is live on another revision"
     if theme.ends_at <= now and not correction:
         return "the theme has ended"
+    if _ends_at(distribution, theme) <= now and not correction:
+        return "an offer of the theme has ended"
     if distribution.state is not DistributionState.SENDING:
         why = f": {distribution.stopped_because}" if distribution.stopped_because else ""
         return f"the distribution is {distribution.state}{why}"
-    return _account_closed_because(account, now)
+    return None
+
+
+def account_gate(account: ProviderAccount, now: datetime) -> AccountGate:
+    backing_off = account.backing_off_until is not None and account.backing_off_until > now
+    return AccountGate(
+        account_id=account.id,
+        key=account.key,
+        weight=account.weight,
+        closed_because=_account_closed_because(account, now),
+        waits_until=account.backing_off_until if backing_off else None,
+        refused_in_row=account.refused_in_row,
+        limited=bool(account.windows),
+    )
 
 
 def _account_closed_because(account: ProviderAccount, now: datetime) -> str | None:
@@ -145,41 +189,32 @@ def stop(session: Session, *, distribution_id: int, because: str) -> None:
     )
 
 
-def count_states(session: Session, distribution_id: int) -> dict[DeliveryState, int]:
-    counted = (
-        select(Delivery.state, func.count()).where(Delivery.distribution_id == distribution_id).group_by(Delivery.state)
-    )
-    return {row[0]: row[1] for row in session.execute(counted)}
-
-
-def count_failures(session: Session, distribution_id: int) -> dict[ErrorClass, int]:
-    counted = (
-        select(Delivery.error_class, func.count())
-        .where(Delivery.distribution_id == distribution_id, Delivery.state == DeliveryState.FAILED)
-        .group_by(Delivery.error_class)
-        .order_by(Delivery.error_class)
-    )
-    return {error: count for error, count in session.execute(counted) if error is not None}
-
-
 def next_due(session: Session, *, distribution_id: int, now: datetime) -> datetime | None:
-    """When a sender next finds work here: a due row, a replay, or the lease of another sender that may run out."""
-    replayable = (
-        (Delivery.state == DeliveryState.UNKNOWN)
-        & Delivery.key.is_not(None)
-        & (Delivery.call_began_at > now - KEY_VALIDITY)
+    """When a sender next finds work here: a fresh or a due row, a replay, or the rows of a sender that may be dead."""
+    if tallies.of(session, distribution_id, DeliveryState.PLANNED):
+        due: datetime | None = now
+    else:
+        waiting = Delivery.state.in_([DeliveryState.RETRYING, DeliveryState.HELD])
+        statement = select(func.min(Delivery.due_at)).where(
+            Delivery.distribution_id == distribution_id, Delivery.due_at.is_not(None), or_(waiting, _replayable(now))
+        )
+        held = select(func.min(ActiveSender.alive_until)).where(ActiveSender.distribution_id == distribution_id)
+        due = min(filter(None, [session.scalar(statement), session.scalar(held)]), default=None)
+    if due is None:
+        return None
+    waits_until = [
+        account.backing_off_until for account in provider_accounts.serving(session, distribution_id=distribution_id)
+    ]
+    return max(due, min((until or due for until in waits_until), default=due))
+
+
+def _replayable(now: datetime) -> ColumnElement[bool]:
+    return and_(
+        Delivery.state == DeliveryState.UNKNOWN,
+        Delivery.key.is_not(None),
+        Delivery.due_at.is_not(None),
+        Delivery.call_began_at > now - KEY_VALIDITY,
     )
-    sending = Delivery.state == DeliveryState.SENDING
-    statement = select(func.min(case((sending, Delivery.lease_until), else_=Delivery.due_at))).where(
-        Delivery.distribution_id == distribution_id, or_(Delivery.state.in_(CLAIMABLE_STATES), sending, replayable)
-    )
-    waits_until = (
-        select(ProviderAccount.backing_off_until)
-        .join(Distribution, Distribution.account_id == ProviderAccount.id)
-        .where(Distribution.id == distribution_id)
-    )
-    due = session.scalar(statement)
-    return None if due is None else max(filter(None, [due, session.scalar(waits_until)]))
 
 
 def corrections_under_way(session: Session) -> Sequence[tuple[Distribution, Theme]]:
@@ -198,24 +233,19 @@ def corrections_under_way(session: Session) -> Sequence[tuple[Distribution, Them
 
 
 def is_being_sent(session: Session, *, distribution_id: int, now: datetime) -> bool:
-    """Whether a sender holds rows of the distribution: one that is gone lets its leases run out."""
-    held = (Delivery.state == DeliveryState.SENDING) & (Delivery.lease_until > now)
-    query = select(literal(1)).where(Delivery.distribution_id == distribution_id, held).limit(1)
-    return session.scalar(query) is not None
+    """Whether a sender is at work on the distribution: one that is gone is not alive for long."""
+    alive = (ActiveSender.distribution_id == distribution_id) & (ActiveSender.alive_until > now)
+    return session.scalar(select(literal(1)).where(alive).limit(1)) is not None
 
 
 def complete_settled(session: Session, *, now: datetime, distribution_id: int | None = None) -> Sequence[int]:
     """Complete the distributions whose every row is final or in the hands of a person; returns their ids."""
-    unsettled = select(literal(1)).where(
-        Delivery.distribution_id == Distribution.id,
-        or_(
-            Delivery.state.in_([*CLAIMABLE_STATES, DeliveryState.SENDING]),
-            (Delivery.state == DeliveryState.UNKNOWN)
-            & Delivery.key.is_not(None)
-            & (Delivery.call_began_at > now - KEY_VALIDITY),
-        ),
-    )
-    done = [Distribution.state == DistributionState.SENDING, ~unsettled.correlate(Distribution).exists()]
+    replays = select(literal(1)).where(Delivery.distribution_id == Distribution.id, _replayable(now))
+    done = [
+        Distribution.state == DistributionState.SENDING,
+        ~tallies.any_in([*CLAIMABLE_STATES, DeliveryState.SENDING]),
+        ~replays.correlate(Distribution).exists(),
+    ]
     if distribution_id is not None:
         done.append(Distribution.id == distribution_id)
     # What somebody plans or undoes this moment is passed over: whoever looks next finds it.

@@ -19,7 +19,7 @@ from models.notice import Notice
 from models.person import Person
 from models.product_line import ProductLine
 from models.queries.deliveries import Result
-from models.queries.distributions import Gate
+from models.queries.distributions import Gate, account_gate
 from models.theme import Theme
 
 #: The key of an account's settings that makes it serve notices.
@@ -127,22 +127,7 @@ def accounts_with_due(session: Session, now: datetime) -> Sequence[ProviderAccou
 def gate(session: Session, *, account_id: int, now: datetime) -> Gate:
     """Whether calls of an account may leave; the distribution and theme of it are none."""
     account = session.get_one(ProviderAccount, account_id, populate_existing=True)
-    backing_off = account.backing_off_until is not None and account.backing_off_until > now
-    closed = None
-    if account.paused_because is not None:
-        closed = f"the account {account.key} is paused: {account.paused_because}"
-    elif backing_off:
-        closed = f"the account {account.key} backs off until {account.backing_off_until}"
-    return Gate(
-        distribution_id=0,
-        theme_id=0,
-        account_id=account.id,
-        channel=account.channel,
-        closed_because=closed,
-        ended=False,
-        waits_until=account.backing_off_until if backing_off else None,
-        refused_in_row=account.refused_in_row,
-    )
+    return Gate(theme_id=0, barred_because=None, ended=False, accounts=[account_gate(account, now)])
 
 
 def claim(
@@ -193,7 +178,13 @@ def _replayable(now: datetime) -> ColumnElement[bool]:
 
 
 def begin_calls(
-    session: Session, *, account_id: int, owner: UUID, ids: Sequence[UUID], keys: Sequence[str | None], now: datetime
+    session: Session,
+    *,
+    account_id: int,
+    owner: UUID,
+    ids: Sequence[UUID],
+    keys: Sequence[str | None] | None,
+    now: datetime,
 ) -> set[UUID]:
     """Mark durably that the calls of these leave now.
 
@@ -202,7 +193,7 @@ def begin_calls(
     """
     if gate(session, account_id=account_id, now=now).closed_because is not None:
         return set()
-    key_of = dict(zip(ids, keys, strict=True))
+    key_of = dict(zip(ids, keys or [None] * len(ids), strict=True))
     answered = (
         select(Notice.id)
         .join(Person, Person.id == Notice.person_id)
@@ -216,12 +207,13 @@ def begin_calls(
     return {notice.id for notice in begun}
 
 
-def record_outcomes(session: Session, *, owner: UUID, results: Sequence[Result], now: datetime) -> Sequence[Notice]:
+def record_outcomes(
+    session: Session, *, owner: UUID, result_of: Mapping[UUID, Result], now: datetime
+) -> Sequence[Notice]:
     """Write outcomes; returns the rows that were still ours to move.
 
     One that was only declared in doubt meanwhile is settled by the answer that came late after all.
     """
-    result_of = {result.delivery_id: result for result in results}
     moved = []
     for notice in _held(session, result_of, owner, Notice.state.in_([DeliveryState.SENDING, DeliveryState.UNKNOWN])):
         result = result_of[notice.id]

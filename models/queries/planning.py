@@ -45,7 +45,6 @@ def insert_missing(
             (suppressed, literal(DeliveryState.SUPPRESSED, Delivery.state.type)),
             else_=literal(DeliveryState.PLANNED, Delivery.state.type),
         ),
-        Delivery.due_at: literal(now),
         Delivery.changed_at: literal(now),
     }
     rows = (
@@ -92,7 +91,6 @@ def insert_corrections(session: Session, *, distribution: Distribution, product_
             (or_(blocked.exists(), ~consented.exists()), literal(DeliveryState.SUPPRESSED, Delivery.state.type)),
             else_=literal(DeliveryState.PLANNED, Delivery.state.type),
         ),
-        Delivery.due_at: literal(now),
         Delivery.changed_at: literal(now),
     }
     reached = select(*columns.values()).where(
@@ -107,7 +105,7 @@ def insert_corrections(session: Session, *, distribution: Distribution, product_
 
 def delete_untried(session: Session, *, theme_id: int) -> dict[Channel, int]:
     """Delete the rows of a theme that nobody ever tried to send; returns how many per channel."""
-    tried = select(literal(1)).where(Attempt.delivery_id == Delivery.id).exists()
+    tried = select(literal(1)).where(Attempt.delivery_seq == Delivery.seq).exists()
     never = (Delivery.tries == 0) & Delivery.call_began_at.is_(None) & (Delivery.state != DeliveryState.SENDING)
     statement = (
         delete(Delivery)

@@ -1,215 +1,256 @@
-"""What persons do to deliveries: retry the failed, settle the doubtful; and what a theme's end does to the rest."""
+# ruff: noqa: S608 - every statement here is put together from constants of this module
+"""What persons do to deliveries that failed or are in doubt. Found by the index of rows that have an error class."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from channels.states import CLAIMABLE_STATES, Channel, DeliveryState, ErrorClass, Purpose
-from models.customer import Consent, Suppression
-from models.delivery import Attempt, Delivery, Distribution, DistributionState
+from models.delivery import Delivery, Distribution, DistributionState
+from models.queries import tallies
+from models.queries.arrays import plain_array
 from models.theme import Theme
-from themes.lifecycle import ThemeState
 from themes.revocation import TAKEN_DOWN
 
-_RETRYABLE_THEMES = (ThemeState.LIVE, ThemeState.PAUSED)
-_OVER = (ThemeState.ENDED, *TAKEN_DOWN)
-#: A correction leaves when its theme is taken down, and as long as it takes.
-_OF_CORRECTION = Delivery.purpose == Purpose.CORRECTION
+#: The verdict on a failed row that a retry takes; every other says why it is left.
+TAKEN = "taken"
+
+# Beside a million rows a few thousand are looked for, and the statistics may be older than both. So no scan, and the
+# classes are always named, every one if need be: without them another index of the distribution looks as good.
+_BY_INDEX = text("SET LOCAL enable_seqscan = off")
+
+_MATCHING = """
+    dl.distribution_id = ANY(CAST(:distributions AS int[])) AND dl.error_class = ANY(CAST(:error_classes AS text[]))
+    AND dl.error_class IS NOT NULL AND dl.state = :state
+    AND (CAST(:error_code AS text) IS NULL OR dl.error_code = :error_code)
+    AND (CAST(:since AS timestamptz) IS NULL OR dl.changed_at >= CAST(:since AS timestamptz))
+    AND (CAST(:until AS timestamptz) IS NULL OR dl.changed_at <= CAST(:until AS timestamptz))
+    AND (CAST(:ids AS uuid[]) IS NULL OR dl.id = ANY(CAST(:ids AS uuid[])))
+"""
+
+# Why nothing of a distribution may leave any more, asked once for each. A correction leaves when its theme is taken
+# down, and as long as it takes.
+_OF = """
+    of AS MATERIALIZED (
+        SELECT d.id, t.product_line_id,
+            CASE
+                WHEN d.purpose = 'theme' AND (t.ends_at <= :now OR t.state IN ('ended', 'revoking', 'revoked'))
+                    THEN 'theme_over'
+                WHEN d.purpose = 'theme' AND t.state NOT IN ('live', 'paused') THEN 'theme_not_live'
+                WHEN t.revision_id IS DISTINCT FROM d.revision_id THEN 'other_revision'
+                WHEN d.expires_at <= :now THEN 'offer_over'
+                WHEN d.state = 'cancelled' THEN 'channel_cancelled'
+            END AS closed
+        FROM distributions d JOIN themes t ON t.id = d.theme_id
+        WHERE d.id = ANY(CAST(:distributions AS int[]))
+    )
+"""
+
+# Found before they are joined to anything, for the index of failures to be the one that leads to them.
+_FOUND = f"""
+    SELECT dl.id, dl.seq, dl.distribution_id, dl.channel, dl.address, dl.customer_id, dl.changed_at
+    FROM deliveries dl WHERE {_MATCHING}
+"""
+
+# Words of delivery that have come and are not joined yet. A batch shares the reference of the delivery that leads its
+# call, so the address says whose word it is.
+_WORDS = """
+    words AS MATERIALIZED (
+        SELECT r.reference, r.address, r.provider_message_id FROM receipts r
+        WHERE r.join_at IS NOT NULL AND r.kind = 'delivered'
+    )
+"""
+
+_JUDGED = f"""
+    SELECT found.id, found.channel, CASE
+        WHEN of.closed IS NOT NULL THEN of.closed
+        WHEN found.changed_at > :asked_at THEN 'failed_since'
+        WHEN found.id IN (SELECT reference FROM words WHERE address IS NULL) THEN 'receipt_waits'
+        WHEN found.address IN (SELECT address FROM words) AND EXISTS (
+            SELECT FROM words w WHERE w.address = found.address AND (
+                EXISTS (
+                    SELECT FROM deliveries led
+                    WHERE led.id = w.reference AND led.distribution_id = found.distribution_id
+                ) OR EXISTS (
+                    SELECT FROM attempts a
+                    WHERE a.delivery_seq = found.seq AND a.provider_message_id = w.provider_message_id
+                )
+            )
+        ) THEN 'receipt_waits'
+        WHEN EXISTS (
+            SELECT FROM suppressions s
+            WHERE s.product_line_id = of.product_line_id AND s.channel = found.channel AND s.address = found.address
+        ) THEN 'suppressed'
+        WHEN EXISTS (
+            SELECT FROM consents c
+            WHERE c.customer_id = found.customer_id AND c.channel = found.channel AND NOT c.granted
+        ) THEN 'no_consent'
+        ELSE '{TAKEN}'
+    END AS verdict
+    FROM found JOIN of ON of.id = found.distribution_id
+"""
+
+_JUDGE = text(f"""
+    WITH {_OF}, {_WORDS}, found AS MATERIALIZED ({_FOUND})
+    SELECT channel, verdict, count(*) FROM ({_JUDGED}) AS judged GROUP BY channel, verdict
+""")
+
+# Locked in one order, and judged as it is once the lock is there: whoever asks at the same moment waits, and then finds
+# the row taken. What is counted as taken was changed here.
+_TAKE = text(f"""
+    WITH {_OF}, {_WORDS}, found AS MATERIALIZED ({_FOUND} ORDER BY dl.seq FOR UPDATE),
+    judged AS MATERIALIZED ({_JUDGED}), taken AS (
+        UPDATE deliveries dl SET
+            state = 'retrying', due_at = :now, first_tried_at = NULL, error_class = NULL, error_code = NULL,
+            sent_at = NULL, changed_at = :now
+        FROM judged WHERE dl.id = judged.id AND judged.verdict = '{TAKEN}' AND dl.state = 'failed'
+        RETURNING dl.distribution_id, dl.channel
+    ), reopened AS (
+        UPDATE distributions d SET state = 'sending', completed_at = NULL
+        FROM (SELECT DISTINCT distribution_id FROM taken) AS again
+        WHERE d.id = again.distribution_id AND d.state = 'complete'
+    )
+    SELECT channel, '{TAKEN}' AS verdict, count(*) FROM taken GROUP BY channel
+    UNION ALL
+    SELECT channel, verdict, count(*) FROM judged WHERE verdict <> '{TAKEN}' GROUP BY channel, verdict
+""")
+
+_COUNT = text(f"SELECT dl.channel, count(*) FROM deliveries dl WHERE {_MATCHING} GROUP BY dl.channel")
+
+_SETTLE = text(f"""
+    WITH picked AS MATERIALIZED (
+        SELECT dl.id FROM deliveries dl WHERE {_MATCHING} ORDER BY dl.seq FOR UPDATE OF dl
+    ), moved AS (
+        UPDATE deliveries dl SET
+            state = :to_state, due_at = CASE WHEN :to_state = 'retrying' THEN CAST(:now AS timestamptz) END,
+            first_tried_at = CASE WHEN :to_state = 'retrying' THEN NULL ELSE dl.first_tried_at END,
+            sent_at = CASE WHEN :to_state = 'sent' THEN CAST(:now AS timestamptz) ELSE dl.sent_at END,
+            error_class = NULL, error_code = NULL, lease_owner = NULL, call_began_at = NULL, key = NULL,
+            changed_at = :now
+        FROM picked WHERE dl.id = picked.id AND dl.state = 'unknown'
+        RETURNING dl.id, dl.seq, dl.distribution_id, dl.theme_id, dl.tries, dl.account_id
+    ), noted AS (
+        INSERT INTO attempts (delivery_seq, number, account_id, began_at, latency_ms, code, detail)
+        SELECT moved.seq, moved.tries, COALESCE(moved.account_id, d.account_id), :now, 0, 'settled', :note
+        FROM moved JOIN distributions d ON d.id = moved.distribution_id
+    ), reopened AS (
+        UPDATE distributions d SET state = 'sending', completed_at = NULL
+        FROM (SELECT DISTINCT distribution_id FROM moved) AS again
+        WHERE d.id = again.distribution_id AND d.state = 'complete' AND :to_state = 'retrying'
+    )
+    SELECT moved.id, moved.seq, t.key FROM moved JOIN themes t ON t.id = moved.theme_id
+""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedFilter:
-    """Which failed deliveries of a theme are meant; what is None does not matter."""
+    """Which deliveries of some distributions are meant; what is None does not matter."""
 
-    theme_id: int
-    channel: Channel | None = None
+    distributions: Sequence[int]
     error_class: ErrorClass | None = None
     error_code: str | None = None
-    since: datetime | None = None
+    since: datetime | None = None  # the last change of the row, from
+    until: datetime | None = None  # and to
+    ids: Sequence[UUID] | None = None
 
-    def condition(self, *states: DeliveryState) -> ColumnElement[bool]:
-        wanted = [Delivery.theme_id == self.theme_id, Delivery.state.in_(states)]
-        if self.channel is not None:
-            wanted.append(Delivery.channel == self.channel)
-        if self.error_class is not None:
-            wanted.append(Delivery.error_class == self.error_class)
-        if self.error_code is not None:
-            wanted.append(Delivery.error_code == self.error_code)
-        if self.since is not None:
-            wanted.append(Delivery.changed_at >= self.since)
-        return and_(*wanted)
-
-
-def _verdict(now: datetime) -> ColumnElement[str]:
-    """Why a failed row is left, or 'taken'."""
-    suppressed = (
-        select(literal(1))
-        .where(
-            Suppression.product_line_id == Theme.product_line_id,
-            Suppression.channel == Delivery.channel,
-            Suppression.address == Delivery.address,
-        )
-        .exists()
-    )
-    consented = (
-        select(literal(1))
-        .where(Consent.customer_id == Delivery.customer_id, Consent.channel == Delivery.channel, Consent.granted)
-        .exists()
-    )
-    return case(
-        (and_(~_OF_CORRECTION, or_(Theme.ends_at <= now, Theme.state.in_(_OVER))), "theme_over"),
-        (and_(~_OF_CORRECTION, Theme.state.not_in(_RETRYABLE_THEMES)), "theme_not_live"),
-        (Theme.revision_id.is_distinct_from(Distribution.revision_id), "other_revision"),
-        (suppressed, "suppressed"),
-        (~consented, "no_consent"),
-        else_="taken",
-    )
+    def values(self, state: DeliveryState) -> dict[str, object]:
+        return {
+            "distributions": plain_array(self.distributions),
+            "state": state.value,
+            "error_classes": plain_array(ErrorClass if self.error_class is None else [self.error_class]),
+            "error_code": self.error_code,
+            "since": self.since,
+            "until": self.until,
+            "ids": None if self.ids is None else plain_array(self.ids),
+        }
 
 
-def judge_failed(session: Session, *, wanted: FailedFilter, now: datetime) -> Mapping[tuple[Channel, str], int]:
-    """Failed rows that match, counted per channel and verdict; `taken` is the one that a retry takes."""
-    verdict = _verdict(now).label("verdict")
-    statement = (
-        select(Delivery.channel, verdict, func.count())
-        .join(Distribution, Distribution.id == Delivery.distribution_id)
-        .join(Theme, Theme.id == Delivery.theme_id)
-        .where(wanted.condition(DeliveryState.FAILED))
-        .group_by(Delivery.channel, verdict)
-    )
-    return {(channel, why): count for channel, why, count in session.execute(statement)}
+class Settled(NamedTuple):
+    id: UUID
+    seq: int
+    theme_key: str
 
 
-def take_failed(session: Session, *, wanted: FailedFilter, now: datetime) -> Mapping[Channel, int]:
-    """Make the failed rows that match and may go due now, with a fresh budget; returns how many per channel.
+def distributions_of(session: Session, *, theme_id: int, channel: Channel | None = None) -> Sequence[int]:
+    """Ids of a theme's distributions, of every revision and purpose."""
+    query = select(Distribution.id).where(Distribution.theme_id == theme_id).order_by(Distribution.id)
+    return session.scalars(query if channel is None else query.where(Distribution.channel == channel)).all()
 
-    The condition is asked again of a row that another transaction has just changed, so a row is taken once however
-    many ask at once.
+
+def distributions_of_deliveries(session: Session, ids: Sequence[UUID]) -> Sequence[int]:
+    return session.scalars(select(Delivery.distribution_id).distinct().where(Delivery.id.in_(ids))).all()
+
+
+def judge_failed(
+    session: Session, *, wanted: FailedFilter, asked_at: datetime, now: datetime
+) -> Mapping[tuple[Channel, str], int]:
+    """Failed rows that match, counted per channel and verdict, and nothing changed."""
+    return _counted(session, wanted, asked_at=asked_at, now=now, change=False)
+
+
+def take_failed(
+    session: Session, *, wanted: FailedFilter, asked_at: datetime, now: datetime
+) -> Mapping[tuple[Channel, str], int]:
+    """Make the failed rows that match and may go due now, with a fresh budget; the rest stays as it is.
+
+    A row is taken once however many ask at once; one that failed again after `asked_at` is left to whoever asks anew.
     """
-    statement = (
-        update(Delivery)
-        .where(
-            Delivery.distribution_id == Distribution.id,
-            Theme.id == Delivery.theme_id,
-            wanted.condition(DeliveryState.FAILED),
-            _verdict(now) == "taken",
-        )
-        .values(
-            state=DeliveryState.RETRYING,
-            due_at=now,
-            first_tried_at=None,
-            changed_at=now,
-            error_class=None,
-            error_code=None,
-        )
-        .returning(Delivery.channel)
-        .execution_options(synchronize_session=False)
-    )
-    taken: dict[Channel, int] = {}
-    for channel in session.scalars(statement):
-        taken[channel] = taken.get(channel, 0) + 1
-    return taken
+    return _counted(session, wanted, asked_at=asked_at, now=now, change=True)
+
+
+def _counted(
+    session: Session, wanted: FailedFilter, *, asked_at: datetime, now: datetime, change: bool
+) -> Mapping[tuple[Channel, str], int]:
+    session.execute(_BY_INDEX)
+    values = {**wanted.values(DeliveryState.FAILED), "asked_at": asked_at, "now": now}
+    return {(Channel(row[0]), row[1]): row[2] for row in session.execute(_TAKE if change else _JUDGE, values)}
 
 
 def count_unknown(session: Session, wanted: FailedFilter) -> Mapping[Channel, int]:
-    """Doubtful rows beside the failed ones: a retry leaves them alone."""
-    statement = (
-        select(Delivery.channel, func.count()).where(wanted.condition(DeliveryState.UNKNOWN)).group_by(Delivery.channel)
-    )
-    return {row[0]: row[1] for row in session.execute(statement)}
-
-
-def reopen_complete(session: Session, *, theme_id: int, channels: Sequence[Channel]) -> None:
-    session.execute(
-        update(Distribution)
-        .where(
-            Distribution.theme_id == theme_id,
-            Distribution.channel.in_(channels),
-            Distribution.state == DistributionState.COMPLETE,
-        )
-        .values(state=DistributionState.SENDING, completed_at=None)
-    )
+    """Rows in doubt that match."""
+    session.execute(_BY_INDEX)
+    return {Channel(row[0]): row[1] for row in session.execute(_COUNT, wanted.values(DeliveryState.UNKNOWN))}
 
 
 def settle_unknown(
-    session: Session, *, ids: Sequence[UUID], values: Mapping[str, Any], note: str, now: datetime
-) -> tuple[Sequence[UUID], Mapping[int, set[Channel]]]:
-    """Move rows that are in doubt, and write who decided that beside their attempts.
+    session: Session, *, wanted: FailedFilter, to_state: DeliveryState, note: str, now: datetime
+) -> Sequence[Settled]:
+    """Move rows that are in doubt, and write who decided that beside their attempts; one to be sent again is due."""
+    session.execute(_BY_INDEX)
+    values = {**wanted.values(DeliveryState.UNKNOWN), "to_state": to_state.value, "note": note, "now": now}
+    return [Settled(*row) for row in session.execute(_SETTLE, values)]
 
-    Returns which were moved, and the channels of their themes.
-    """
+
+def themes_taken_down_of(session: Session, distributions: Sequence[int]) -> Sequence[str]:
+    """Keys of the taken down themes whose own messages, not their corrections, these distributions are."""
+    query = select(Theme.key).distinct().join(Distribution, Distribution.theme_id == Theme.id)
+    own = (Distribution.purpose == Purpose.THEME) & Distribution.id.in_(distributions)
+    return session.scalars(query.where(own, Theme.state.in_(TAKEN_DOWN))).all()
+
+
+def close_channel(session: Session, *, theme_id: int, channel: Channel, because: str) -> Sequence[int]:
+    """Cancel the theme's own distributions of a channel: no call of theirs begins any more. Returns which."""
+    own = (Distribution.theme_id == theme_id) & (Distribution.purpose == Purpose.THEME)
     statement = (
-        update(Delivery)
-        .where(
-            Delivery.id.in_(ids), Delivery.state == DeliveryState.UNKNOWN, Distribution.id == Delivery.distribution_id
-        )
-        .values(**values, lease_owner=None, lease_until=None, call_began_at=None, key=None, changed_at=now)
-        .returning(Delivery.id, Delivery.tries, Delivery.theme_id, Delivery.channel, Distribution.account_id)
+        update(Distribution)
+        .where(own, Distribution.channel == channel, Distribution.state != DistributionState.CANCELLED)
+        .values(state=DistributionState.CANCELLED, stopped_because=because)
+        .returning(Distribution.id)
         .execution_options(synchronize_session=False)
     )
-    moved = session.execute(statement).all()
-    themes: dict[int, set[Channel]] = {}
-    for row in moved:
-        session.add(_word_of_a_person(row.id, row.tries, row.account_id, note, now))
-        themes.setdefault(row.theme_id, set()).add(row.channel)
-    session.flush()
-    return [row.id for row in moved], themes
+    return session.scalars(statement).all()
 
 
-def _word_of_a_person(delivery_id: UUID, number: int, account_id: int, note: str, now: datetime) -> Attempt:
-    return Attempt(
-        delivery_id=delivery_id,
-        number=number,
-        account_id=account_id,
-        began_at=now,
-        latency_ms=0,
-        error_class=None,
-        code="settled",
-        detail=note,
+def cancelled_with_pending(session: Session, *, theme_id: int | None = None) -> Sequence[int]:
+    """Distributions that were cancelled and have rows that would still have gone out."""
+    query = select(Distribution.id).where(
+        Distribution.state == DistributionState.CANCELLED, tallies.any_in(CLAIMABLE_STATES)
     )
-
-
-def finish_pending(
-    session: Session,
-    *,
-    theme_id: int,
-    state: DeliveryState,
-    now: datetime,
-    channel: Channel | None = None,
-    limit: int | None = None,
-) -> int:
-    """Move what no sender holds of the theme's own messages to `state`; returns how many rows, at most `limit`.
-
-    Rows that somebody is changing this moment are passed over, never waited for.
-    """
-    # By distribution, for that is what the index of pending rows is of.
-    own = select(Distribution.id).where(Distribution.theme_id == theme_id, Distribution.purpose == Purpose.THEME)
-    if channel is not None:
-        own = own.where(Distribution.channel == channel)
-    pending = Delivery.distribution_id.in_(own) & Delivery.state.in_(CLAIMABLE_STATES)
-    picked = select(Delivery.id).where(pending).limit(limit).with_for_update(skip_locked=True).cte("picked")
-    statement = (
-        update(Delivery)
-        .where(Delivery.id == picked.c.id)
-        .values(state=state, changed_at=now)
-        .execution_options(synchronize_session=False)
-    )
-    return int(session.execute(statement).rowcount)  # type: ignore[attr-defined] # a CursorResult, which the stubs widen
-
-
-def themes_with_pending(session: Session, *, now: datetime) -> Sequence[Theme]:
-    """Themes that are over and still have rows that would have gone out."""
-    waiting = (Delivery.theme_id == Theme.id, Delivery.purpose == Purpose.THEME, Delivery.state.in_(CLAIMABLE_STATES))
-    pending = select(literal(1)).where(*waiting).exists()
-    over = or_(Theme.ends_at <= now, Theme.state.in_(_OVER))
-    return session.scalars(select(Theme).where(over, pending).order_by(Theme.id)).all()
-
-
-def themes_taken_down_of(session: Session, ids: Sequence[UUID]) -> Sequence[str]:
-    """Keys of the taken down themes whose own messages, not their corrections, are among these deliveries."""
-    query = select(Theme.key).distinct().join(Delivery, Delivery.theme_id == Theme.id)
-    return session.scalars(query.where(Delivery.id.in_(ids), ~_OF_CORRECTION, Theme.state.in_(TAKEN_DOWN))).all()
+    if theme_id is not None:
+        query = query.where(Distribution.theme_id == theme_id)
+    return session.scalars(query.order_by(Distribution.id)).all()

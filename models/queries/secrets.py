@@ -8,6 +8,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from models.delivery import ProviderAccount
 from models.person import Person
+from models.receipt import CallbackEndpoint
 
 
 class Secrets(StrEnum):
@@ -15,6 +16,7 @@ class Secrets(StrEnum):
 
     PEOPLE = "people"
     PROVIDER_ACCOUNTS = "provider_accounts"
+    CALLBACK_ENDPOINTS = "callback_endpoints"
 
 
 _COLUMNS: dict[
@@ -23,6 +25,7 @@ _COLUMNS: dict[
 _COLUMNS = {
     Secrets.PEOPLE: (Person.id, Person.login, Person.totp_secret),
     Secrets.PROVIDER_ACCOUNTS: (ProviderAccount.id, ProviderAccount.key, ProviderAccount.secrets),
+    Secrets.CALLBACK_ENDPOINTS: (CallbackEndpoint.id, CallbackEndpoint.account, CallbackEndpoint.secret),
 }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Subquery, and_, func, or_, select
 from sqlalchemy.orm import Session
@@ -19,6 +20,16 @@ def audience_select(
     included = or_(False, *(_holds(segment, facts, as_of) for segment in include))  # noqa: FBT003 - the empty or
     excluded = or_(False, *(_holds(segment, facts, as_of) for segment in exclude))  # noqa: FBT003 - the empty or
     return select(facts.c.customer_id).where(included, ~excluded)
+
+
+def members_select(
+    *, include: Sequence[Segment], exclude: Sequence[Segment], product_line_id: int, as_of: datetime
+) -> Select[Any]:
+    """The same customers as `customer_id`, with a column for each of `include`: whether they are in it."""
+    facts = _facts(product_line_id, as_of)
+    flags = [_holds(segment, facts, as_of).label(segment.name) for segment in include]
+    excluded = or_(False, *(_holds(segment, facts, as_of) for segment in exclude))  # noqa: FBT003 - the empty or
+    return select(facts.c.customer_id, *flags).where(or_(False, *flags), ~excluded)  # noqa: FBT003 - the empty or
 
 
 def audience_size(

@@ -11,6 +11,7 @@ from channels.states import CLAIMABLE_STATES, Channel, DeliveryState, Purpose
 from models.approval import Alert
 from models.delivery import Delivery, Distribution
 from models.person import Person
+from models.queries import tallies
 from models.takedown import Revocation, Takedown
 from models.theme import Theme
 from themes.lifecycle import ThemeState
@@ -77,11 +78,9 @@ def channels_of(session: Session, theme_id: int) -> frozenset[Channel]:
 
 
 def what_is_left(session: Session, distribution_ids: Collection[int]) -> Left:
-    """Each count by an index that holds nothing else."""
-    own = Delivery.distribution_id.in_(distribution_ids)
-    claimable = select(func.count()).where(own, Delivery.state.in_(CLAIMABLE_STATES)).scalar_subquery()
-    held = select(func.count()).where(own, Delivery.state == DeliveryState.SENDING).scalar_subquery()
-    return Left(*session.execute(select(claimable, held)).one())
+    counted = [tallies.by_state(tallies.counts(session, one)) for one in distribution_ids]
+    claimable = sum(states.get(state, 0) for states in counted for state in CLAIMABLE_STATES)
+    return Left(claimable, sum(states.get(DeliveryState.SENDING, 0) for states in counted))
 
 
 def count_cancelled(session: Session, *, theme_id: int, channel: Channel) -> int:

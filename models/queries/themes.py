@@ -108,6 +108,12 @@ def product_line_by_id(session: Session, product_line_id: int) -> ProductLine:
     return session.get_one(ProductLine, product_line_id)
 
 
+def product_line_of(session: Session, theme_id: int) -> ProductLine:
+    return session.scalars(
+        select(ProductLine).join(Theme, Theme.product_line_id == ProductLine.id).where(Theme.id == theme_id)
+    ).one()
+
+
 def product_line_by_key(session: Session, key: str) -> ProductLine | None:
     return session.scalar(select(ProductLine).where(ProductLine.key == key))
 

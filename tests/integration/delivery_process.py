@@ -12,13 +12,15 @@ from typing import Any
 from uuid import uuid4
 
 from channels.engine import Backoff
+from channels.line import Line
 from channels.message import Content, MiniProgramContent, PushContent
 from channels.registry import build_provider
 from channels.sender import Sender
-from channels.service import Ledger, gate
+from channels.service import Ledger
 from channels.states import Channel
 from channels.transport import HttpTransport
 from models.database import Database
+from models.delivery import Distribution
 from sandbox.credentials import Accounts
 
 LEASE = timedelta(seconds=2)
@@ -42,7 +44,8 @@ def render(channel: Channel, recipient: Mapping[str, Any]) -> Content:
 
 async def send(database: Database, distribution_id: int, sandbox: str) -> None:
     with database.begin() as session:
-        channel = gate(session, distribution_id=distribution_id, now=datetime.now(UTC)).channel
+        row = session.get_one(Distribution, distribution_id)
+        channel, account_id = row.channel, row.account_id
     provider_name, settings, secrets = settings_of(channel, sandbox)
     transport = HttpTransport()
     provider = build_provider(
@@ -58,13 +61,12 @@ async def send(database: Database, distribution_id: int, sandbox: str) -> None:
     while True:
         sender = Sender(
             ledger=Ledger(database=database, distribution_id=distribution_id, owner=uuid4(), lease=LEASE),
-            provider=provider,
+            lines=[
+                Line(account_id=account_id, key="crash", provider=provider, backoff=BACKOFF, concurrency=16),
+            ],
             render=lambda recipient: render(channel, recipient),
-            backoff=BACKOFF,
             lease=LEASE,
             batch=500,
-            concurrency=16,
-            rate_per_second=12 if size > 1 else 500,
         )
         report = await sender.run()
         if report.next_due_at is None:

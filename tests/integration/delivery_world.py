@@ -1,6 +1,7 @@
 """A theme that is live, its customers and a provider that remembers what it was given: what the delivery tests need."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +15,16 @@ from sqlalchemy.orm import Session
 
 from channels import service
 from channels.engine import MOVES, Backoff
+from channels.line import Line
 from channels.message import Capabilities, Message, Outcome, PushContent
 from channels.sender import Sender, SenderReport
+from channels.service import planning
 from channels.service.distribution import PlanReport
 from channels.states import Channel, ErrorClass
 from models.customer import Customer
 from models.database import Database
+from models.queries import deliveries
+from models.queries.deliveries import Reaped
 
 _numbers = count(1)
 LEASE = timedelta(seconds=30)
@@ -43,20 +48,52 @@ class World:
         return select(Customer.id).where(Customer.product_line_id == self.product_line_id)
 
     def plan(self) -> PlanReport:
-        with self.database.begin() as session:
-            return service.plan_distribution(
-                session, distribution_id=self.distribution_id, audience=self.audience, now=datetime.now(UTC)
-            )
+        return planning.plan(
+            self.database,
+            distribution_id=self.distribution_id,
+            audience_of=lambda *_: self.audience,
+            now=datetime.now(UTC),
+        )
 
     def ledger(self, *, owner: UUID | None = None, lease: timedelta = LEASE) -> service.Ledger:
         return service.Ledger(
             database=self.database, distribution_id=self.distribution_id, owner=owner or uuid4(), lease=lease
         )
 
+    def at_work(
+        self, *, owner: UUID | None = None, lease: timedelta = LEASE, at: datetime | None = None
+    ) -> service.Ledger:
+        """The ledger of a sender that has begun, and was alive last at that moment."""
+        ledger = self.ledger(owner=owner, lease=lease)
+        ledger.enter(at or datetime.now(UTC))
+        return ledger
+
+    def reap(self, at: datetime) -> Reaped:
+        with self.database.begin() as session:
+            return deliveries.reap_dead_senders(session, now=at)
+
+    @property
+    def account_id(self) -> int:
+        return int(self.rows("SELECT account_id FROM distributions WHERE id = :distribution_id")[0][0])
+
+    def line(self, provider: "RecordingProvider", **values: Any) -> Line:
+        defaults: dict[str, Any] = {"account_id": self.account_id, "key": self.account_key, "backoff": BACKOFF}
+        return Line(provider=provider, **{**defaults, "concurrency": 8, **values})
+
     def sender(self, provider: "RecordingProvider", **values: Any) -> Sender:
         lease = values.pop("lease", LEASE)
-        defaults: dict[str, Any] = {"render": push_text, "backoff": BACKOFF, "lease": lease, "concurrency": 8}
-        return Sender(ledger=self.ledger(lease=lease), provider=provider, **{**defaults, **values})
+        of_line = {name: values.pop(name) for name in ("backoff", "concurrency") if name in values}
+        lines = values.pop("lines", None) or [self.line(provider, **of_line)]
+        return Sender(ledger=self.ledger(lease=lease), lines=lines, lease=lease, **{"render": push_text, **values})
+
+    def allow(self, *, at_most: int, per_seconds: float = 1.0) -> None:
+        """Give the account a window, of calls."""
+        window = [{"per_seconds": per_seconds, "at_most": at_most, "counts": "calls"}]
+        self.change(
+            "UPDATE provider_accounts SET windows = CAST(:windows AS jsonb) WHERE key = :key",
+            windows=json.dumps(window),
+            key=self.account_key,
+        )
 
     def states(self) -> dict[str, int]:
         return dict(

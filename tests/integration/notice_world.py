@@ -53,6 +53,11 @@ class World:
     def terms(self) -> Terms:
         return Terms(database=self.database, cipher=self.cipher, backoff=BACKOFF, lease=LEASE, ui_url=UI)
 
+    @property
+    def account_id(self) -> int:
+        """Of the account for mail."""
+        return self.account(self.mail_account()).id
+
     def ledger(self) -> NoticeLedger:
         """Of the account for mail."""
         return NoticeLedger(

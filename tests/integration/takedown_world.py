@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import Literal
-from uuid import uuid4
 
 from sqlalchemy import select, text
 
@@ -23,7 +22,7 @@ from models.person import Person
 from models.queries import approvals, distributions
 from models.takedown import Revocation, Takedown
 from models.theme import Revision, Theme
-from tests.integration.delivery_world import BACKOFF, LEASE, RecordingProvider, World, push_text
+from tests.integration.delivery_world import RecordingProvider, World
 from tests.integration.scene import ACCOUNTS, KEY, TEMPLATES, Scene, theme_text
 from themes.correction import Correction, parse_correction
 from themes.document import parse_theme
@@ -233,15 +232,7 @@ def _opened(world: Launched, channel: Channel) -> World:
 def sender(world: World, provider: RecordingProvider, *, at: datetime | None = None) -> Sender:
     """One that sees the clock stand at a moment, if told."""
     clock = now if at is None else lambda: at
-    return Sender(
-        ledger=world.ledger(owner=uuid4()),
-        provider=provider,
-        render=push_text,
-        backoff=BACKOFF,
-        lease=LEASE,
-        concurrency=8,
-        clock=clock,
-    )
+    return world.sender(provider, clock=clock)
 
 
 def wait_for_a_lock(scene: Scene, *, seconds: float = 20.0) -> None:

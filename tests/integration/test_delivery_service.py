@@ -203,8 +203,8 @@ def test_what_is_out_of_budget_fails_even_while_its_account_backs_off(
         "UPDATE deliveries SET state = 'sending' WHERE distribution_id = :distribution_id",
     )
     world.change(
-        "UPDATE deliveries SET state = 'retrying', error_class = 'down', tries = 1, first_tried_at = :at "
-        "WHERE distribution_id = :distribution_id",
+        "UPDATE deliveries SET state = 'retrying', error_class = 'down', tries = 1, first_tried_at = :at,"
+        " due_at = now() WHERE distribution_id = :distribution_id",
         at=now() - tried_ago,
     )
     ledger = service.Ledger(
@@ -214,7 +214,7 @@ def test_what_is_out_of_budget_fails_even_while_its_account_backs_off(
         lease=timedelta(minutes=1),
         retry_budget=timedelta(hours=6),
     )
-    ledger.reap(now())
+    ledger.enter(now())
     assert world.states() == {state: 1}
 
 
@@ -267,7 +267,7 @@ def test_a_distribution_is_complete_only_when_nothing_more_happens_by_itself(dat
             return service.complete_if_done(session, distribution_id=world.distribution_id, now=now())
 
     assert not complete()
-    world.ledger().claim(limit=1, replays=False, now=now())
+    world.at_work().claim(limit=1, replays_of=(), now=now())
     assert not complete()
     world.change(
         "UPDATE deliveries SET state = 'unknown', key = 'k', call_began_at = now(), due_at = now()"

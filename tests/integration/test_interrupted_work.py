@@ -11,7 +11,7 @@ from sqlalchemy import text
 from approval.service import questions
 from models.database import Database
 from models.queries import distributions, themes, turns
-from tests.integration.delivery_world import make_world
+from tests.integration.delivery_world import LEASE, make_world
 from tests.integration.scene import KEY, STARTS_AT, TEMPLATES, Scene, theme_text
 from themes.lifecycle import ThemeState
 from themes.service import launch, saving
@@ -132,9 +132,8 @@ def test_distribution_is_being_sent_only_while_a_lease_lasts(database: Database)
         with database.begin() as session:
             return distributions.is_being_sent(session, distribution_id=world.distribution_id, now=now)
 
-    held = "UPDATE deliveries SET state = 'sending', lease_until = :until WHERE distribution_id = :distribution_id"
     assert not being_sent()
-    world.change(held, until=now + timedelta(seconds=1))
+    world.at_work(at=now - LEASE + timedelta(seconds=1))
     assert being_sent()
-    world.change(held, until=now - timedelta(seconds=1))
+    now += timedelta(seconds=1)
     assert not being_sent()

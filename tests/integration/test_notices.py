@@ -16,8 +16,8 @@ from sqlalchemy import text
 
 from approval.notices import NoticeKind
 from channels.account_file import AccountEntry, NoticeTemplate
-from channels.answers import Effects
 from channels.engine import MOVES
+from channels.line import Line
 from channels.message import Message, Outcome
 from channels.sender import Sender
 from channels.service import notices as service
@@ -396,10 +396,10 @@ def test_a_question_that_is_answered_while_its_notice_is_held_is_not_asked_about
     task = world.question(carl, run=uuid4())
     world.enqueue(carl, task)
     ledger = world.ledger()
-    (row,) = ledger.claim(limit=9, replays=False, now=datetime.now(UTC)).deliveries
+    (row,) = ledger.claim(limit=9, replays_of=(), now=datetime.now(UTC)).deliveries
     world.answer(task)
-    assert ledger.begin(ids=[row.id], keys=[None], now=datetime.now(UTC)) == set()
-    ledger.release([(row.id, False)], now=datetime.now(UTC))
+    assert not ledger.begin(account_id=world.account_id, seqs=[row.seq], keys=None, now=datetime.now(UTC))
+    ledger.release([row.seq], now=datetime.now(UTC))
     assert send_due(world.terms) == {}
     assert set(world.states().values()) == {"cancelled"}
 
@@ -416,7 +416,8 @@ def test_a_notice_in_doubt_goes_out_again_where_its_key_makes_that_safe(world: W
 
     def sent() -> bool:
         ledger = world.ledger()
-        run(Sender(ledger=ledger, provider=provider, render=ledger.content, backoff=BACKOFF, lease=LEASE))
+        line = Line(account_id=world.account_id, key="notices", provider=provider, backoff=BACKOFF)
+        run(Sender(ledger=ledger, lines=[line], render=ledger.content, lease=LEASE))
         return set(world.states().values()) == {"sent"}
 
     until(sent)
@@ -429,14 +430,14 @@ def test_an_answer_that_comes_after_its_sender_was_given_up_settles_the_doubt(wo
     carl = world.person()
     world.enqueue(carl, world.question(carl, run=uuid4()))
     ledger, now = world.ledger(), datetime.now(UTC)
-    (row,) = ledger.claim(limit=9, replays=False, now=now).deliveries
-    assert ledger.begin(ids=[row.id], keys=[None], now=now) == {row.id}
+    (row,) = ledger.claim(limit=9, replays_of=(), now=now).deliveries
+    account_id = world.account_id
+    assert ledger.begin(account_id=account_id, seqs=[row.seq], keys=None, now=now) == {row.seq}
     with world.database.begin() as session:
         service.sweep_notices(session, now=now + LEASE)
     assert set(world.states().values()) == {"unknown"}
-    result = Result(row.id, DeliveryState.SENT, None, None, "", "", "m-1", None, 1, now, 5)
-    account_id = world.account(world.mail_account()).id
-    assert ledger.record(account_id=account_id, results=[result], effects=Effects(), now=now) == 1
+    result = Result(row.seq, DeliveryState.SENT, None, None, "", "", "m-1", None, 1, now, 5, account_id, None)
+    assert ledger.record(results=[result], effects={}, now=now) == 1
     assert set(world.states().values()) == {"sent"}
 
 

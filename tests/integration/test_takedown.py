@@ -36,8 +36,8 @@ BOTH = (Channel.PUSH, Channel.SMS)
 
 
 def claim(world: Launched, limit: int = 1_000) -> int:
-    ledger = world.push.ledger()
-    return sum(len(ledger.claim(limit=limit, replays=replays, now=now()).deliveries) for replays in (False, True))
+    claimed = world.push.at_work().claim(limit=limit, replays_of=[world.push.account_id], now=now())
+    return len(claimed.deliveries)
 
 
 @pytest.mark.parametrize("state", [ThemeState.LIVE, ThemeState.PAUSED])
@@ -136,11 +136,12 @@ def test_a_code_signs_one_takedown(scene: Scene) -> None:
 
 def test_nothing_can_be_claimed_or_begun_from_the_moment_a_takedown_is_committed(scene: Scene) -> None:
     world = launched(scene)
-    ledger = world.push.ledger()
-    held = ledger.claim(limit=5, replays=False, now=now()).deliveries
+    ledger = world.push.at_work()
+    held = ledger.claim(limit=5, replays_of=(), now=now()).deliveries
     world.take_down()
     assert claim(world) == 0
-    assert ledger.begin(ids=[row.id for row in held], keys=[None] * 5, now=now()) == set()
+    seqs = [row.seq for row in held]
+    assert not ledger.begin(account_id=world.push.account_id, seqs=seqs, keys=None, now=now())
     assert ledger.gate(now()).closed_because == "the theme is revoking"
     assert world.states() == {"sending": 5, "cancelled": CUSTOMERS - 5}
 
@@ -172,10 +173,10 @@ def test_senders_at_work_stop_within_seconds_and_what_they_had_begun_is_recorded
 
 def test_a_dead_senders_rows_are_waited_for_until_their_lease_runs_out(scene: Scene) -> None:
     world = launched(scene)
-    ledger = world.push.ledger()
-    held = ledger.claim(limit=6, replays=False, now=now()).deliveries
-    begun = [row.id for row in held[:2]]
-    assert len(ledger.begin(ids=begun, keys=[None, None], now=now())) == 2
+    ledger = world.push.at_work()
+    held = ledger.claim(limit=6, replays_of=(), now=now()).deliveries
+    begun, seqs = [row.id for row in held[:2]], [row.seq for row in held[:2]]
+    assert len(ledger.begin(account_id=world.push.account_id, seqs=seqs, keys=None, now=now())) == 2
     world.take_down()
     assert world.undo().missing == {
         Channel.PUSH: "6 held by senders: their outcome, or the end of their lease, is awaited"
@@ -211,7 +212,7 @@ async def one_round(world: Launched, provider: RecordingProvider) -> None:
 
 def test_theme_is_revoked_only_when_the_last_channel_is_undone(scene: Scene) -> None:
     world = launched(scene, channels=BOTH)
-    world.push.ledger().claim(limit=1, replays=False, now=now())
+    world.push.at_work().claim(limit=1, replays_of=(), now=now())
     world.take_down()
     undone = world.undo()
     assert (undone.state, list(undone.missing)) == (ThemeState.REVOKING, [Channel.PUSH])
@@ -276,7 +277,7 @@ def test_no_distribution_is_opened_of_a_theme_that_was_taken_down(scene: Scene) 
 
 def test_a_takedown_that_takes_long_is_one_alert_until_it_is_done(scene: Scene) -> None:
     world = launched(scene)
-    world.push.ledger(lease=timedelta(hours=1)).claim(limit=1, replays=False, now=now())
+    world.push.at_work(lease=timedelta(hours=1)).claim(limit=1, replays_of=(), now=now())
     world.take_down()
     world.undo()
     assert scene.alerts() == []

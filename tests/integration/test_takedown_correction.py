@@ -81,12 +81,12 @@ def test_a_correction_may_leave_while_another_channel_is_still_being_undone_and_
 ) -> None:
     world = launched(scene, channels=(Channel.PUSH, Channel.SMS))
     run(sender(world.push, RecordingProvider()))
-    ledger = world.worlds[Channel.SMS].ledger()
-    (held,) = ledger.claim(limit=1, replays=False, now=now()).deliveries
+    ledger = world.worlds[Channel.SMS].at_work()
+    (held,) = ledger.claim(limit=1, replays_of=(), now=now()).deliveries
     world.take_down(correction=world.correction(PUSH))
     assert world.undo().state is ThemeState.REVOKING
     world.push.change("UPDATE themes SET ends_at = now() WHERE id = :theme_id")
-    ledger.release([(held.id, False)], now())
+    ledger.release([held.seq], now())
     with scene.begin() as session:  # what came back of the theme is swept, and its correction is not
         swept = service.sweep_deliveries(session, now=now())
     assert (swept.expired, swept.cancelled) == (0, 1)
@@ -139,8 +139,8 @@ def test_a_correction_is_not_sent_of_a_theme_that_was_not_taken_down(scene: Scen
     world = taken_down_after_some_were_reached(scene)
     world.undo()
     world.push.set_theme("live")
-    ledger = world.correction_world().ledger()
-    assert ledger.claim(limit=10, replays=False, now=now()).deliveries == []
+    ledger = world.correction_world().at_work()
+    assert ledger.claim(limit=10, replays_of=(), now=now()).deliveries == []
     assert ledger.gate(now()).closed_because == "the theme is live"
 
 

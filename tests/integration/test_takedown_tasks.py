@@ -42,11 +42,11 @@ def test_undoing_goes_on_until_the_theme_is_revoked_and_then_there_is_nothing_to
 
 def test_undoing_waits_for_calls_under_way_no_longer_than_its_patience(of_scene: Scene) -> None:
     world = launched(of_scene)
-    world.push.ledger(lease=timedelta(hours=1)).claim(limit=1, replays=False, now=now())
+    world.push.at_work(lease=timedelta(hours=1)).claim(limit=1, replays_of=(), now=now())
     world.take_down()
     assert takedowns.undo_takedowns.fn() == []
     assert world.revocations()[Channel.PUSH].tries == 1
-    of_scene.run("UPDATE deliveries SET lease_until = now() + interval '1 second' WHERE state = 'sending'")
+    of_scene.run("UPDATE senders SET alive_until = now() + interval '1 second'")
     assert takedowns.undo_takedowns.fn(timedelta(seconds=20)) == [KEY]
     assert world.revocations()[Channel.PUSH].tries > 1
 
@@ -87,7 +87,7 @@ def test_senders_of_a_correction_render_the_correction(of_scene: Scene) -> None:
     world.take_down(correction=world.correction(PUSH))
     takedowns.undo_takedowns.fn()
     recipient = {"delivery_id": "d1", "customer": {"name": "Mei"}}
-    (_, own), (_, corrected) = (sending._prepare(one.distribution_id) for one in (world.push, world.correction_world()))
+    own, corrected = (sending._prepare(one.distribution_id).render for one in (world.push, world.correction_world()))
     assert corrected(recipient) == PushContent(title="We were wrong", body="No, Mei.")
     assert own(recipient) != corrected(recipient)
 

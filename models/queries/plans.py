@@ -1,0 +1,229 @@
+"""Plans: an audience evaluated once, and gone through a chunk at a time; each chunk is one statement.
+
+Whoever works on a plan holds its distribution until the transaction ends, so chunks are planned one after the other,
+whoever plans them, and of customers who share an address the first one has the row.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Insert,
+    Integer,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
+from sqlalchemy.dialects.postgresql import insert as insert_or
+from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.sql.dml import ReturningInsert
+
+from channels.states import Purpose
+from models.customer import Customer
+from models.delivery import Delivery, Distribution, DistributionState, LeftOut, Tally
+from models.plan import Plan, PlanChunk
+from models.queries.capped import Capping, capped_among
+from models.queries.delivery_ids import digest, id_of
+from models.queries.eligibility import DUPLICATE, NO_ADDRESS, ROW_VERDICTS, Bounds, verdicts, within
+from models.theme import Theme
+from themes.lifecycle import ThemeState
+
+#: As many customers are planned in one transaction.
+CHUNK = 50_000
+
+# The statistics know nothing yet of rows that have just come, and of a chunk no table need be read as a whole.
+_AS_FITS_A_CHUNK = text("SET LOCAL enable_seqscan = off; SET LOCAL work_mem = '64MB'; SET LOCAL jit = off")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """The next customers of a plan, as a literal of PostgreSQL that no Python ever takes apart."""
+
+    number: int
+    customer_ids: str
+    bounds: Bounds
+
+
+def current(session: Session, distribution: Distribution) -> Plan | None:
+    """The plan of a distribution, unless it is of another opening of it."""
+    plan = session.get(Plan, distribution.id, populate_existing=True)
+    return plan if plan is not None and plan.as_of == distribution.segment_as_of else None
+
+
+def evaluate(session: Session, *, distribution: Distribution, audience: Select[Any]) -> Plan:
+    """Evaluate the audience, which selects customer ids, and lay it down in chunks; an earlier one goes."""
+    own = Plan.distribution_id == distribution.id
+    session.execute(delete(Plan).where(own), execution_options={"synchronize_session": False})
+    session.execute(delete(LeftOut).where(LeftOut.distribution_id == distribution.id))
+    plan = Plan(distribution_id=distribution.id, as_of=distribution.segment_as_of, audience=0, left_out={})
+    session.add(plan)
+    session.flush()
+    customer_id = audience.distinct().subquery("audience").c[0]
+    place = func.row_number().over(order_by=customer_id)
+    numbered = select(customer_id.label("id"), ((place - 1) // CHUNK).label("number")).subquery("numbered")
+    ids = func.array_agg(aggregate_order_by(numbered.c.id, numbered.c.id))
+    chunks = select(literal(distribution.id), numbered.c.number, ids).group_by(numbered.c.number)
+    columns = [PlanChunk.distribution_id, PlanChunk.number, PlanChunk.customer_ids]
+    session.execute(insert(PlanChunk).from_select(columns, chunks))
+    size = select(func.coalesce(func.sum(func.cardinality(PlanChunk.customer_ids)), 0))
+    plan.audience = session.scalars(size.where(PlanChunk.distribution_id == distribution.id)).one()
+    session.flush()
+    return plan
+
+
+def next_chunk(session: Session, distribution_id: int) -> Chunk | None:
+    ends = PlanChunk.customer_ids[1], PlanChunk.customer_ids[func.cardinality(PlanChunk.customer_ids)]
+    query = (
+        select(PlanChunk.number, cast(PlanChunk.customer_ids, Text), *ends)
+        .where(PlanChunk.distribution_id == distribution_id, PlanChunk.planned_at.is_(None))
+        .order_by(PlanChunk.number)
+        .limit(1)
+    )
+    found = session.execute(query).first()
+    return None if found is None else Chunk(number=found[0], customer_ids=found[1], bounds=Bounds(*found[2:]))
+
+
+def plan_chunk(
+    session: Session,
+    *,
+    distribution: Distribution,
+    product_line_id: int,
+    chunk: Chunk,
+    since: Capping,
+    now: datetime,
+) -> int:
+    """Insert the rows that are missing and list anew who has none and why; returns how many rows are new."""
+    session.execute(_AS_FITS_A_CHUNK)
+    listed = and_(LeftOut.distribution_id == distribution.id, within(chunk.bounds, LeftOut.customer_id))
+    session.execute(delete(LeftOut).where(listed), execution_options={"synchronize_session": False})
+    ids = cast(literal(chunk.customer_ids, Text), ARRAY(Integer))
+    people = select(func.unnest(ids).label("customer_id")).subquery("people")
+    found = verdicts(
+        people,
+        channel=distribution.channel,
+        product_line_id=product_line_id,
+        capped=capped_among(people, since, bounds=chunk.bounds),
+        bounds=chunk.bounds,
+    ).subquery("found")
+    name = f"{distribution.theme_id}:{distribution.revision_id}:{distribution.channel.value}:"
+    seen = select(found, digest(literal(name).concat(found.c.address)).label("digest")).cte("seen")
+    made = _rows(distribution, seen, now).cte("made")
+    left = _left_out(distribution, seen, made).cte("left_out_now")
+    new = session.scalars(select(func.count()).select_from(made).add_cte(left)).one()
+    done = and_(PlanChunk.distribution_id == distribution.id, PlanChunk.number == chunk.number)
+    session.execute(update(PlanChunk).where(done).values(planned_at=now))
+    return new
+
+
+def _rows(distribution: Distribution, seen: CTE, now: datetime) -> ReturningInsert[Any]:
+    """In the order of addresses, which saves the index on them a search from its root to a page far off for each."""
+    columns: dict[str, ColumnElement[Any]] = {
+        "id": id_of(seen.c.digest),
+        "distribution_id": literal(distribution.id),
+        "theme_id": literal(distribution.theme_id),
+        "channel": literal(distribution.channel, Delivery.channel.type),
+        "customer_id": seen.c.customer_id,
+        "address": seen.c.address,
+        "state": seen.c.verdict,
+        "error_code": seen.c.cap,
+        "changed_at": literal(now),
+    }
+    rows = (
+        select(*columns.values())
+        .where(seen.c.verdict.in_(ROW_VERDICTS))
+        .order_by(seen.c.address, seen.c.customer_id, seen.c.address_id)
+    )
+    # What the id is made of is in this key, so no other index need be asked whether a row is there.
+    key = [Delivery.address, Delivery.channel, Delivery.theme_id, Delivery.purpose]
+    insertion = insert_or(Delivery).from_select(list(columns), rows).on_conflict_do_nothing(index_elements=key)
+    return insertion.returning(Delivery.customer_id, Delivery.address)
+
+
+def _left_out(distribution: Distribution, seen: CTE, made: CTE) -> Insert:
+    """Everybody of the chunk who has no row, by now or from before."""
+    just_made = exists().where(made.c.address == seen.c.address, made.c.customer_id == seen.c.customer_id)
+    # Not EXISTS, for which PostgreSQL might read all rows of the theme into a hash: few customers are asked for.
+    had = (
+        select(Delivery.seq)
+        .where(
+            Delivery.address == seen.c.address,
+            Delivery.channel == distribution.channel,
+            Delivery.theme_id == distribution.theme_id,
+            Delivery.purpose == Purpose.THEME,
+            Delivery.customer_id == seen.c.customer_id,
+        )
+        .limit(1)
+        .correlate(seen)
+        .scalar_subquery()
+    )
+    known = exists().where(Customer.id == seen.c.customer_id)  # somebody without an address may have been deleted
+    reason = case((seen.c.verdict.in_(ROW_VERDICTS), DUPLICATE), else_=seen.c.verdict)
+    left = select(literal(distribution.id), seen.c.customer_id, seen.c.address, reason).where(
+        or_(and_(seen.c.verdict == NO_ADDRESS, known), and_(seen.c.verdict != NO_ADDRESS, ~just_made, had.is_(None)))
+    )
+    columns = [LeftOut.distribution_id, LeftOut.customer_id, LeftOut.address, LeftOut.reason]
+    return insert_or(LeftOut).from_select(columns, left).on_conflict_do_nothing()
+
+
+def complete(session: Session, *, distribution_id: int, now: datetime) -> Plan:
+    """Note what the plan came to, once its last chunk is through."""
+    plan = session.get_one(Plan, distribution_id, populate_existing=True)
+    plan.rows = session.scalars(_rows_of(distribution_id)).one()
+    reasons = select(LeftOut.reason, func.count()).where(LeftOut.distribution_id == distribution_id)
+    plan.left_out = {row[0]: row[1] for row in session.execute(reasons.group_by(LeftOut.reason))}
+    plan.completed_at = now
+    session.flush()
+    return plan
+
+
+def begin_anew(session: Session, distribution_id: int) -> None:
+    """Have every chunk gone through once more."""
+    own = PlanChunk.distribution_id == distribution_id
+    session.execute(update(PlanChunk).where(own).values(planned_at=None))
+    session.execute(update(Plan).where(Plan.distribution_id == distribution_id).values(completed_at=None))
+
+
+def lacking_rows(session: Session, *, now: datetime, complete_since: datetime) -> Sequence[int]:
+    """Distributions of live themes whose plan is unfinished, has lost rows, or was last gone through before that."""
+    rows = _rows_of(Distribution.id).correlate(Distribution).scalar_subquery()
+    query = (
+        select(Distribution.id)
+        .join(Theme, Theme.id == Distribution.theme_id)
+        .outerjoin(Plan, Plan.distribution_id == Distribution.id)
+        .where(
+            Distribution.purpose == Purpose.THEME,
+            Distribution.state != DistributionState.CANCELLED,
+            Distribution.revision_id == Theme.revision_id,
+            Theme.state.in_([ThemeState.LIVE, ThemeState.PAUSED]),
+            Theme.ends_at > now,
+            or_(Plan.completed_at.is_(None), Plan.rows != rows, Plan.completed_at < complete_since),
+        )
+    )
+    return session.scalars(query.order_by(Distribution.id)).all()
+
+
+def left_out_by_reason(session: Session, distribution_id: int) -> dict[str, int]:
+    """As of when the plan was last complete."""
+    plan = session.get(Plan, distribution_id, populate_existing=True)
+    return {} if plan is None else dict(sorted(plan.left_out.items()))
+
+
+def _rows_of(distribution_id: int | InstrumentedAttribute[int]) -> Select[tuple[int]]:
+    """All rows of a distribution, by the tallies that the database keeps."""
+    return select(func.coalesce(func.sum(Tally.count), 0)).where(Tally.distribution_id == distribution_id)
