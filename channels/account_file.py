@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
 from typing import Annotated, Any, Self
 
 import yaml
@@ -10,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from channels.engine import Backoff
 from channels.errors import AccountSettingsInvalid
+from channels.price import Price, PricedPer
+from channels.rate import Counted, RateWindow
 from channels.states import Channel
 
 
@@ -17,14 +21,48 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class Limits(_Part):
-    """How the engine uses an account. What is not given follows the installation's settings."""
+#: `rate_per_second` becomes a window of whole seconds, no longer than this.
+_LONGEST_RATE_WINDOW = 60
 
-    rate_per_second: Annotated[float, Field(gt=0)] | None = None  # calls, per sender
+
+class Window(_Part):
+    """So many calls or recipients at most in any stretch of so many seconds."""
+
+    per_seconds: Annotated[int, Field(ge=1, le=31 * 86_400)]
+    at_most: Annotated[int, Field(ge=1, le=1_000_000_000)]
+    counts: Counted = Counted.CALLS
+
+
+class Limits(_Part):
+    """How the engine uses an account. What is not given follows the provider's documents and the settings."""
+
+    windows: tuple[Window, ...] | None = None  # in place of those that the provider documents; all senders together
+    rate_per_second: Annotated[float, Field(ge=1 / _LONGEST_RATE_WINDOW)] | None = None  # besides; counts the same
     concurrency: Annotated[int, Field(ge=1, le=1_024)] | None = None  # calls in flight, per sender
     retry_base_seconds: Annotated[float, Field(gt=0)] | None = None
     retry_ceiling_seconds: Annotated[float, Field(gt=0)] | None = None
     retry_budget_seconds: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _windows_fit(self) -> Self:
+        lengths = [window.per_seconds for window in self.windows or ()]
+        if len(set(lengths)) < len(lengths):
+            raise ValueError("two windows are equally long: one of them never matters")
+        if len({window.counts for window in self.windows or ()}) > 1:
+            raise ValueError("the windows of an account all count the same, calls or recipients")
+        return self
+
+    def in_force(self, documented: Sequence[RateWindow]) -> Sequence[RateWindow]:
+        """The windows that the account is kept within, the shortest first."""
+        given = documented if self.windows is None else [_as_window(window) for window in self.windows]
+        counts = given[0].counts if given else Counted.CALLS
+        found = {window.per: window for window in given}
+        if self.rate_per_second is not None:
+            rate = Fraction(self.rate_per_second).limit_denominator(_LONGEST_RATE_WINDOW)
+            of_rate = RateWindow(per=timedelta(seconds=rate.denominator), at_most=rate.numerator, counts=counts)
+            same = found.get(of_rate.per, of_rate)
+            found[of_rate.per] = min(same, of_rate, key=lambda window: window.at_most)
+        return sorted(found.values(), key=lambda window: window.per)
 
     def backoff(self, standard: Backoff) -> Backoff:
         return Backoff(
@@ -52,6 +90,16 @@ class NoticeTemplate(_Part):
     sign_name: str | None = None  # in place of the account's own
 
 
+class PriceEntry(_Part):
+    """What a message costs, in whole units of the product line's currency."""
+
+    amount: Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
+    per: PricedPer
+
+    def as_price(self) -> Price:
+        return Price(amount=self.amount, per=self.per)
+
+
 #: A notice is a letter or a text message to somebody who has no device registered with us.
 NOTICE_CHANNELS = (Channel.EMAIL, Channel.SMS)
 
@@ -64,8 +112,19 @@ class AccountEntry(_Part):
     settings: dict[str, Any] = Field(default_factory=dict)
     secrets: dict[str, str] = Field(default_factory=dict)  # name -> environment variable that holds it
     limits: Limits = Limits()
+    pool: Annotated[str, Field(min_length=1)] | None = None  # accounts of one name stand in for each other
+    weight: Annotated[int, Field(ge=0, le=1_000)] = 1  # its share of the pool; 0: only while no other is open
+    price: PriceEntry | None = None
     notices: bool = False  # it carries what the product itself has to tell people, reminders among it
     notice_template: NoticeTemplate | None = None
+
+    @model_validator(mode="after")
+    def _pool_fits(self) -> Self:
+        if self.pool is None and self.weight != 1:
+            raise ValueError("weight is a share of a pool: give the account a `pool`")
+        if self.price and self.price.per is PricedPer.SEGMENT and self.channel is not Channel.SMS:
+            raise ValueError(f"only sms has segments, not {self.channel}: price it per recipient")
+        return self
 
     @model_validator(mode="after")
     def _notices_fit(self) -> Self:
@@ -121,6 +180,10 @@ def secrets_from(entry: AccountEntry, environment: Mapping[str, str]) -> dict[st
     if unset:
         raise AccountSettingsInvalid(account=entry.account, problems=unset)
     return {name: environment[variable] for name, variable in entry.secrets.items()}
+
+
+def _as_window(window: Window) -> RateWindow:
+    return RateWindow(per=timedelta(seconds=window.per_seconds), at_most=window.at_most, counts=window.counts)
 
 
 def _seconds(given: float | None, standard: timedelta) -> timedelta:

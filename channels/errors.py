@@ -43,6 +43,14 @@ class AnswerLost(ChannelError):
     """The request may have reached the provider, but its answer did not reach us."""
 
 
+class QueryRefused(ChannelError):
+    """The provider did not answer a question; the message asked about is as unknown as before."""
+
+    def __init__(self, *, error: ErrorClass, code: str, detail: str, retry_after: timedelta | None = None) -> None:
+        self.error, self.code, self.detail, self.retry_after = error, code, detail, retry_after
+        super().__init__(f"the provider did not say what became of the message ({error}): {code} {detail}".rstrip())
+
+
 class ProductLineUnknown(ChannelError):
     """An account belongs to a product line."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from channels.errors import AnswerLost, NotSent
+from channels.errors import AnswerLost, NotSent, QueryRefused
 from channels.message import Message, Outcome
 from channels.states import ErrorClass
 
@@ -42,6 +42,11 @@ class Refusal:
             request_id=self.request_id,
             retry_after=self.retry_after,
             about_recipient=self.about_recipient,
+        )
+
+    def of_query(self) -> QueryRefused:
+        return QueryRefused(
+            error=self.error, code=self.code, detail=self.detail[:DETAIL_LENGTH], retry_after=self.retry_after
         )
 
 

@@ -7,8 +7,8 @@ from channels.email import smtp
 from channels.errors import ProviderUnknown
 from channels.message import Capabilities, Provider
 from channels.mini_program import wechat
-from channels.push import jpush
-from channels.sms import aliyun
+from channels.push import fcm, jpush
+from channels.sms import aliyun, twilio
 from channels.states import Channel
 from channels.transport import Transport
 
@@ -28,8 +28,10 @@ class ProviderModule(Protocol):
 
 PROVIDERS: Mapping[tuple[Channel, str], ProviderModule] = {
     (Channel.SMS, "aliyun"): aliyun,
+    (Channel.SMS, "twilio"): twilio,
     (Channel.EMAIL, "smtp"): smtp,
     (Channel.PUSH, "jpush"): jpush,
+    (Channel.PUSH, "fcm"): fcm,
     (Channel.MINI_PROGRAM, "wechat"): wechat,
 }
 

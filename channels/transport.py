@@ -1,12 +1,12 @@
 """HTTP, as the providers see it. The one module that knows which HTTP library is used."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 from urllib.parse import urlsplit
 
+import orjson
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import BuilderError, DetailedPyreqwestError, PoolTimeoutError, PyreqwestError
 from pyreqwest.http import HeaderMap
@@ -18,12 +18,22 @@ from channels.errors import AnswerLost, NotSent
 IDLE = timedelta(seconds=15)
 USER_AGENT = "themeline"
 
+#: A broken connection that carries many calls at once is found by a ping, before all of them have waited in vain.
+PING_EVERY, PING_PATIENCE = timedelta(seconds=10), timedelta(seconds=5)
+
 #: Among the causes of an error while connecting, and of no other. The classes do not tell: a connection that was reset
 #: under an answer is a ConnectError too. Were these words to change, every failure would count as a lost answer.
 _CONNECTING = "client error (Connect)"
+#: HTTP/2 promises that such a call was not looked at (RFC 9113, 8.7). pyreqwest has tried it again by then.
+_NOT_LOOKED_AT = "stream error received: refused stream before processing any application logic"
 
 #: JSON without spaces and with real characters: some providers refuse escapes.
-compact_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+json_bytes = orjson.dumps
+read_json = orjson.loads
+
+
+def json_text(value: object) -> str:
+    return json_bytes(value).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +48,23 @@ class Transport(Protocol):
 
     No call is ever repeated on its own, no redirect followed. `timeout` is in seconds, from the connection to the last
     byte of the answer. The text of an error never holds the path, the query or the headers: they carry credentials.
+    With `http2` calls to one origin share a connection: agreed on in the TLS handshake, or else HTTP/1.1 is spoken;
+    without TLS taken for granted.
 
     Raises:
         NotSent: there was no connection, so nothing was written.
         AnswerLost: anything that went wrong later; the other side may have acted.
     """
 
-    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes, timeout: float) -> HttpResponse: ...  # noqa: ASYNC109 - the transport is what enforces it
+    async def post(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeout: float,  # noqa: ASYNC109 - the transport is what enforces it
+        http2: bool = False,
+    ) -> HttpResponse: ...
 
     async def get(self, url: str, *, headers: Mapping[str, str], timeout: float) -> HttpResponse: ...  # noqa: ASYNC109 - the same
 
@@ -54,21 +74,31 @@ class Transport(Protocol):
 class HttpTransport:
     """pyreqwest with keep-alive connections, opened by the first call. TLS trusts what the system trusts.
 
-    pyreqwest sends a request again only when it took a kept connection that was closed before a byte of it was written.
+    pyreqwest sends a request again only when it took a kept connection that was closed before a byte of it was written,
+    or when the other side of an HTTP/2 connection says that it did not look at it.
     """
 
     def __init__(self, *, connections: int = 128, connect_timeout: float = 5.0) -> None:
         self._connections = connections
         self._connect_timeout = connect_timeout
-        self._clients: dict[float, Client] = {}  # by timeout, of which an account has one
+        self._clients: dict[_Kind, Client] = {}  # an account has one or two
 
-    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes, timeout: float) -> HttpResponse:  # noqa: ASYNC109 - handed to pyreqwest
+    async def post(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeout: float,  # noqa: ASYNC109 - handed to pyreqwest
+        http2: bool = False,
+    ) -> HttpResponse:
         if not body:
             headers = {**headers, "Content-Length": "0"}  # left out otherwise, and some servers insist
-        return await self._call("POST", url, headers, body, timeout)
+        kind = (timeout, http2, http2 and url.startswith("http:"))
+        return await self._call("POST", url, headers, body, kind)
 
     async def get(self, url: str, *, headers: Mapping[str, str], timeout: float) -> HttpResponse:  # noqa: ASYNC109 - handed to pyreqwest
-        return await self._call("GET", url, headers, None, timeout)
+        return await self._call("GET", url, headers, None, (timeout, False, False))
 
     async def close(self) -> None:
         clients = list(self._clients.values())
@@ -77,10 +107,10 @@ class HttpTransport:
             await client.close()
 
     async def _call(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, seconds: float
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, kind: "_Kind"
     ) -> HttpResponse:
         try:
-            return await self._exchange(method, url, headers, body, seconds)
+            return await self._exchange(method, url, headers, body, kind)
         except PyreqwestError as error:
             failure = _failure(url, error)
         # Raised out here, for with the error itself would go the whole address, and the client: while somebody keeps
@@ -88,16 +118,17 @@ class HttpTransport:
         raise failure from None
 
     async def _exchange(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, seconds: float
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, kind: "_Kind"
     ) -> HttpResponse:
-        client = self._clients.get(seconds) or self._open(seconds)
+        client = self._clients.get(kind) or self._open(kind)
         response = await _request(client, method, url, headers, body).send()
         return HttpResponse(response.status, _Headers(response.headers), (await response.bytes()).to_bytes())
 
-    def _open(self, seconds: float) -> Client:
+    def _open(self, kind: "_Kind") -> Client:
         """The connection may take half of the time: its timeout can then always be told from that of the answer."""
+        seconds, http2, without_tls = kind
         connect = timedelta(seconds=min(seconds / 2, self._connect_timeout))
-        client = (
+        builder = (
             ClientBuilder()
             .user_agent(USER_AGENT)
             .timeout(timedelta(seconds=seconds))
@@ -107,10 +138,16 @@ class HttpTransport:
             .pool_idle_timeout(IDLE)
             .follow_redirects(enable=False)
             .no_proxy()
-            .build()
         )
-        self._clients[seconds] = client
+        if http2:
+            builder = builder.http2_keep_alive_interval(PING_EVERY).http2_keep_alive_timeout(PING_PATIENCE)
+            builder = builder.http2_prior_knowledge() if without_tls else builder.http2(enable=True)
+        client = self._clients[kind] = builder.build()
         return client
+
+
+#: A client for each timeout, and whether it speaks HTTP/2, and whether it does so without TLS.
+_Kind = tuple[float, bool, bool]
 
 
 class _Headers(Mapping[str, str]):
@@ -142,7 +179,7 @@ def _request(client: Client, method: str, url: str, headers: Mapping[str, str], 
 
 def _failure(url: str, error: PyreqwestError) -> NotSent | AnswerLost:
     causes = _causes(error)
-    if isinstance(error, BuilderError | PoolTimeoutError) or _CONNECTING in causes:
+    if isinstance(error, BuilderError | PoolTimeoutError) or _CONNECTING in causes or _NOT_LOOKED_AT in causes:
         return NotSent(f"no connection to {_origin(url)} ({causes[-1]})")
     return AnswerLost(f"the answer of {_origin(url)} was lost ({type(error).__name__})")
 

@@ -8,9 +8,11 @@ from urllib.parse import parse_qsl
 
 from sandbox.fault_form import BadField, as_json, read_fault
 from sandbox.faults import Faults
+from sandbox.google_token import ServiceAccount
 from sandbox.http_call import Arrived, Reply, json_object, json_reply
 from sandbox.ledger import CHANNELS, ChannelLog, Ledger, Record
 from sandbox.mail import decoded
+from sandbox.receipts import Receipts
 from sandbox.wechat import WeChat
 from sandbox.wechat_tokens import Tokens
 
@@ -23,12 +25,22 @@ class Admin:
     """`forget` is called after the log was cleared, so that idempotency forgets what the log forgot."""
 
     def __init__(
-        self, *, ledger: Ledger, faults: Faults, tokens: Tokens, wechat: WeChat, forget: Callable[[], None]
+        self,
+        *,
+        ledger: Ledger,
+        faults: Faults,
+        tokens: Tokens,
+        service: ServiceAccount,
+        wechat: WeChat,
+        receipts: Receipts,
+        forget: Callable[[], None],
     ) -> None:
         self._ledger = ledger
         self._faults = faults
         self._tokens = tokens
+        self._service = service
         self._wechat = wechat
+        self._receipts = receipts
         self._forget = forget
         self._verbs: dict[tuple[str, str], Callable[[Arrived], Reply]] = {
             ("GET", "/_log"): self._show_log,
@@ -38,6 +50,10 @@ class Admin:
             ("DELETE", "/_faults"): self._remove_faults,
             ("DELETE", "/_tokens"): self._expire_tokens,
             ("POST", "/_grants"): self._set_grant,
+            ("GET", "/_receipts"): lambda _: json_reply(200, {"receipts": receipts.told()}),
+            ("POST", "/_receipts"): self._begin_receipts,
+            ("DELETE", "/_receipts"): lambda _: json_reply(200, {"ended": receipts.end()}),
+            ("GET", "/_service_account"): self._show_service_account,
         }
 
     def answer(self, arrived: Arrived) -> Reply:
@@ -94,7 +110,15 @@ class Admin:
         return json_reply(200, {"removed": 1})
 
     def _expire_tokens(self, _arrived: Arrived) -> Reply:
-        return json_reply(200, {"expired": self._tokens.expire(time.time())})
+        now = time.time()
+        return json_reply(200, {"expired": self._tokens.expire(now) + self._service.expire(now)})
+
+    def _show_service_account(self, arrived: Arrived) -> Reply:
+        return json_reply(200, self._service.as_downloaded(f"http://{arrived.headers['Host']}"))
+
+    def _begin_receipts(self, arrived: Arrived) -> Reply:
+        self._receipts.begin(_body(arrived))
+        return json_reply(200, {"begun": True})
 
     def _set_grant(self, arrived: Arrived) -> Reply:
         asked = _body(arrived)
@@ -123,6 +147,7 @@ def _shown(record: Record) -> dict[str, Any]:
         "recipient": message.recipient,
         "reference": message.reference,
         "message_id": message.message_id,
+        "provider": record.provider,
         "call": record.call,
         "at": datetime.fromtimestamp(record.at, UTC).isoformat(),
         "content": decoded(message.content) if isinstance(message.content, bytes) else message.content,

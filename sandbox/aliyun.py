@@ -27,6 +27,7 @@ _CODES = {429: "Throttling.User", 500: "InternalError", 503: "ServiceUnavailable
 
 class Aliyun:
     channel = "sms"
+    name = "aliyun"
 
     def __init__(self, *, account: AliyunAccount, log: ChannelLog, faults: Faults) -> None:
         self._account = account
@@ -79,7 +80,7 @@ class Aliyun:
             raise GatewayRefused(404, "InvalidAction.NotFound", f"Specified api is not found: {action}.")
         sms = _READERS[action](parameters, self._account)
         numbers = [message.recipient for message in sms.messages]
-        verdict = self._faults.judge(self.channel, "send", arrived.call, numbers)
+        verdict = self._faults.judge(self.channel, "send", arrived.call, numbers, provider=self.name)
         refusal = refused_by(verdict, self)
         if refusal is not None:
             self._log.refuse(len(numbers))
@@ -88,7 +89,7 @@ class Aliyun:
         return accepted_under(verdict, self._accept(sms, arrived.call))
 
     def _check_numbers(self, numbers: list[str]) -> None:
-        struck = self._faults.struck(self.channel, "send", numbers)
+        struck = self._faults.struck(self.channel, "send", numbers, provider=self.name)
         if struck:
             fault = next(iter(struck.values()))
             code = str(fault.code or "isv.MOBILE_NUMBER_ILLEGAL")
@@ -96,11 +97,14 @@ class Aliyun:
 
     def _accept(self, sms: OutgoingSms, call: int) -> Reply:
         biz_id = f"{next(self._ids)}^0"
-        self._log.accept(call, [Message(m.recipient, sms.out_id, biz_id, m.content()) for m in sms.messages])
+        self._log.accept(
+            call, [Message(m.recipient, sms.out_id, biz_id, m.content()) for m in sms.messages], provider=self.name
+        )
         return _business_reply("OK", "OK", BizId=biz_id)
 
     def _query(self, parameters: dict[str, str], call: int) -> Reply:
-        verdict = self._faults.judge(self.channel, "query", call, (parameters.get("PhoneNumber", ""),))
+        number = parameters.get("PhoneNumber", "")
+        verdict = self._faults.judge(self.channel, "query", call, (number,), provider=self.name)
         refusal = refused_by(verdict, self)
         if refusal is not None:
             return refusal

@@ -26,9 +26,11 @@ def details(parameters: dict[str, str], log: ChannelLog, faults: Faults) -> tupl
     found = [
         record
         for record in reversed(log.of_recipient(number))
-        if wanted in (None, record.message.message_id) and _local(record.at).strftime("%Y%m%d") == day
+        if record.provider == "aliyun"
+        and wanted in (None, record.message.message_id)
+        and _local(record.at).strftime("%Y%m%d") == day
     ]
-    fault = faults.struck("sms", "query", (number,)).get(number) if found else None
+    fault = faults.struck("sms", "query", (number,), provider="aliyun").get(number) if found else None
     return len(found), [_detail(record, fault) for record in found[(page - 1) * size : page * size]]
 
 

@@ -39,6 +39,22 @@ class JPushAccount(_Account):
     cids_per_call: int = Field(default=1000, ge=1)
 
 
+class TwilioAccount(_Account):
+    account_sid: str = "AC00000000000000000000000000000000"
+    auth_token: str = "sandbox-twilio"  # noqa: S105 - fake, documented, opens only the sandbox
+    api_key: str = "SK00000000000000000000000000000000"
+    api_key_secret: str = "sandbox-twilio-key"  # noqa: S105 - fake, documented, opens only the sandbox
+
+
+class FcmAccount(_Account):
+    """The key of the service account is made by the sandbox; `GET /_service_account` hands it out."""
+
+    project_id: str = "sandbox-project"
+    client_email: str = "sender@sandbox-project.iam.gserviceaccount.com"
+    key_id: str = "sandbox-key"
+    token_seconds: float = Field(default=3599, gt=0)
+
+
 class WeChatAccount(_Account):
     """`templates` maps a template id to its keys (None: any).
 
@@ -60,6 +76,8 @@ class Accounts(_Account):
     aliyun: AliyunAccount = AliyunAccount()
     smtp: SmtpAccount = SmtpAccount()
     jpush: JPushAccount = JPushAccount()
+    twilio: TwilioAccount = TwilioAccount()
+    fcm: FcmAccount = FcmAccount()
     wechat: WeChatAccount = WeChatAccount()
     keep_content: bool = True
 

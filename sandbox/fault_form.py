@@ -6,15 +6,18 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sandbox.faults import RECIPIENT_KINDS, Fault, Kind
+from sandbox.ledger import PROVIDERS
 from sandbox.smtp_commands import are_codes
 
 # The first is the default; a `down` fault without one hits all of them.
 ENDPOINTS = {
     "sms": ("send", "query"),
     "email": ("message", "mail"),
-    "push": ("send", "cid"),
+    "push": ("send", "cid", "token"),
     "mini_program": ("send", "token"),
 }
+#: Of a provider that has not all those of its channel.
+_ENDPOINTS_OF = {"jpush": ("send", "cid"), "fcm": ("send", "token")}
 _KINDS_OF = {
     "status": {Kind.STATUS},
     "code": {Kind.STATUS, Kind.RECIPIENT_ERROR, Kind.THROTTLE},
@@ -45,6 +48,7 @@ class FaultForm(BaseModel):
 
     channel: Literal["sms", "email", "push", "mini_program"]
     kind: Kind
+    provider: str | None = None
     endpoint: str | None = None
     share: Annotated[float, Field(ge=0, le=1)] = 1.0
     count: Annotated[int, Field(ge=1)] | None = None
@@ -64,6 +68,8 @@ def read_fault(content: object) -> Fault:
         form = FaultForm.model_validate(content)
     except ValidationError as error:
         raise _first_problem(error) from error
+    if form.provider is not None and form.provider not in PROVIDERS[form.channel]:
+        raise BadField("provider", form.provider, ", ".join(PROVIDERS[form.channel]))
     _check_kind(form)
     _check_terms(form)
     given = form.model_dump(exclude_none=True, exclude={"match"})
@@ -108,14 +114,17 @@ def _check_terms(form: FaultForm) -> None:
     if form.code is None:
         return
     code = str(form.code)
-    if form.channel in ("push", "mini_program") and not re.fullmatch(r"-?\d{1,9}", code):
+    if form.provider == "fcm":
+        if not re.fullmatch(r"[A-Z_]{1,60}", code):
+            raise BadField("code", form.code, "a word in capitals, as UNREGISTERED")
+    elif form.channel in ("push", "mini_program") and not re.fullmatch(r"-?\d{1,9}", code):
         raise BadField("code", form.code, "a whole number, as this provider's errors are")
     if form.channel == "email" and not are_codes(code):
         raise BadField("code", form.code, "a reply code 4yz or 5yz, an enhanced code like 5.1.1, or both with a space")
 
 
 def _endpoint(form: FaultForm) -> str | None:
-    allowed: tuple[str, ...] = ENDPOINTS[form.channel]
+    allowed: tuple[str, ...] = _ENDPOINTS_OF.get(form.provider or "", ENDPOINTS[form.channel])
     if form.kind is Kind.NO_RECEIPT:
         allowed = ("query",)
     elif form.kind in RECIPIENT_KINDS and form.channel != "sms":

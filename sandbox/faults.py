@@ -30,11 +30,15 @@ def falls_in_share(key: str, share: float) -> bool:
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """`endpoint` None hits every endpoint of the channel; `code`, `status` and `message` in the provider's terms."""
+    """`endpoint` None hits every endpoint of the channel, `provider` None every provider of it.
+
+    `code`, `status` and `message` are in the provider's terms.
+    """
 
     channel: str
     kind: Kind
     endpoint: str | None
+    provider: str | None = None
     share: float = 1.0
     count: int | None = None
     match: re.Pattern[str] | None = None
@@ -50,6 +54,10 @@ class Fault:
     started: float = field(default_factory=time.monotonic)
     _window: int = -1
     _in_window: int = 0
+
+    def is_for(self, provider: str | None) -> bool:
+        """`provider` None: the only one of its channel."""
+        return provider is None or self.provider in (None, provider)
 
     def is_active(self, endpoint: str, now: float) -> bool:
         return (
@@ -129,30 +137,38 @@ class Faults:
     def listed(self) -> list[Fault]:
         return list(self._all.values())
 
-    def is_down(self, channel: str, endpoint: str, call: int) -> bool:
+    def is_down(self, channel: str, endpoint: str, call: int, *, provider: str | None = None) -> bool:
         faults = self._down.get(channel)
-        return faults is not None and any(f.strikes_call(endpoint, call, (), time.monotonic()) for f in faults)
+        return faults is not None and any(
+            f.is_for(provider) and f.strikes_call(endpoint, call, (), time.monotonic()) for f in faults
+        )
 
-    def judge(self, channel: str, endpoint: str, call: int, recipients: Sequence[str]) -> Verdict:
+    def judge(
+        self, channel: str, endpoint: str, call: int, recipients: Sequence[str], *, provider: str | None = None
+    ) -> Verdict:
         faults = self._calls.get(channel)
         if faults is None:
             return _CLEAR
         delay, now = 0.0, time.monotonic()
         for fault in faults:
-            if fault.strikes_call(endpoint, call, recipients, now):
+            if fault.is_for(provider) and fault.strikes_call(endpoint, call, recipients, now):
                 if fault.kind is not Kind.DELAY:
                     return Verdict(delay, fault)
                 delay += fault.delay
         return Verdict(delay)
 
-    def struck(self, channel: str, endpoint: str, recipients: Iterable[str]) -> dict[str, Fault]:
+    def struck(
+        self, channel: str, endpoint: str, recipients: Iterable[str], *, provider: str | None = None
+    ) -> dict[str, Fault]:
         """The recipients that fail, each with its fault."""
         faults = self._recipients.get(channel)
         if faults is None:
             return {}
         found, now = {}, time.monotonic()
         for recipient in recipients:
-            fault = next((f for f in faults if f.strikes_recipient(endpoint, recipient, now)), None)
+            fault = next(
+                (f for f in faults if f.is_for(provider) and f.strikes_recipient(endpoint, recipient, now)), None
+            )
             if fault is not None:
                 found[recipient] = fault
         return found

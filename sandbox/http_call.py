@@ -45,6 +45,7 @@ class Reply:
 
 class HttpProvider(Protocol):
     channel: str
+    name: str
 
     def endpoint(self, method: str, path: str, headers: Mapping[str, str]) -> str:
         """Which of the provider's endpoints is called: `send`, or one that sends nothing."""

@@ -29,6 +29,7 @@ _METHODS = {"/v3/push/cid": "GET", "/v3/push": "POST", "/v3/push/batch/regid/sin
 
 class JPush:
     channel = "push"
+    name = "jpush"
     paths = tuple(_METHODS)
 
     def __init__(self, *, account: JPushAccount, log: ChannelLog, faults: Faults) -> None:
@@ -47,7 +48,7 @@ class JPush:
         """Answer the cids of these records, and of no others, with their first result."""
         self._results.clear()
         for record in records:
-            if record.message.reference is not None:
+            if record.provider == self.name and record.message.reference is not None:
                 self._results.setdefault(record.message.reference, (record.message.message_id, record.at))
 
     def endpoint(self, _method: str, path: str, _headers: Mapping[str, str]) -> str:
@@ -112,7 +113,7 @@ class JPush:
         most = self._account.cids_per_call
         if not count.isdecimal() or not 0 < int(count) <= most or kind not in ("push", "schedule"):
             raise PushRefused(400, 1003, f"count must be from 1 to {most} and type push or schedule")
-        verdict = self._faults.judge(self.channel, "cid", arrived.call, ())
+        verdict = self._faults.judge(self.channel, "cid", arrived.call, (), provider=self.name)
         cids = [f"{self._account.app_key}-{uuid.uuid4()}" for _ in range(int(count))]
         return refused_by(verdict, self) or accepted_under(verdict, json_reply(200, {"cidlist": cids}))
 
@@ -125,7 +126,7 @@ class JPush:
         cid = push.get("cid")
         if cid is not None and not self._is_cid(cid):
             raise PushRefused(400, 1003, "cid must be {appkey}-{uuid}", messages=len(recipients))
-        verdict = self._faults.judge(self.channel, "send", arrived.call, recipients)
+        verdict = self._faults.judge(self.channel, "send", arrived.call, recipients, provider=self.name)
         refusal = refused_by(verdict, self)
         if refusal is not None:
             self._log.refuse(len(recipients))
@@ -136,14 +137,16 @@ class JPush:
 
     def _accept_audience(self, push: dict[str, Any], recipients: list[str], cid: str | None, call: int) -> str:
         """Bad registration ids among good ones are dropped in silence; all bad is an error."""
-        struck = self._faults.struck(self.channel, "send", recipients)
+        struck = self._faults.struck(self.channel, "send", recipients, provider=self.name)
         good = [recipient for recipient in recipients if recipient not in struck]
         if not good:
             fault = next(iter(struck.values()))
             message = fault.message or "No target that satisfies the conditions"
             raise PushRefused(400, int(fault.code or 1011), message, messages=len(recipients))
         msg_id = str(next(self._ids))
-        self._log.accept(call, [Message(recipient, cid, msg_id, _content(push)) for recipient in good])
+        self._log.accept(
+            call, [Message(recipient, cid, msg_id, _content(push)) for recipient in good], provider=self.name
+        )
         self._remember(cid, msg_id)
         return msg_id
 
@@ -154,7 +157,7 @@ class JPush:
             message = f"pushlist must hold 1 to {MAX_BATCH} pushes by cid"
             raise PushRefused(400, 1003, message, messages=max(found, 1))
         targets = {cid: str(push.get("target")) for cid, push in pushes.items() if isinstance(push, dict)}
-        verdict = self._faults.judge(self.channel, "send", arrived.call, list(targets.values()))
+        verdict = self._faults.judge(self.channel, "send", arrived.call, list(targets.values()), provider=self.name)
         refusal = refused_by(verdict, self)
         if refusal is not None:
             self._log.refuse(len(pushes))
@@ -163,7 +166,7 @@ class JPush:
 
     def _accept_singles(self, pushes: dict[str, Any], targets: dict[str, str], call: int) -> dict[str, Any]:
         fresh = [target for cid, target in targets.items() if self._first_result(cid) is None]
-        struck = self._faults.struck(self.channel, "send", fresh)
+        struck = self._faults.struck(self.channel, "send", fresh, provider=self.name)
         results: dict[str, Any] = {}
         accepted: list[Message] = []
         for cid, push in pushes.items():
@@ -174,7 +177,7 @@ class JPush:
                 accepted.append(Message(push["target"], cid, known, _content(push)))
             results[cid] = error or {"msg_id": known}
         if accepted:
-            self._log.accept(call, accepted)
+            self._log.accept(call, accepted, provider=self.name)
         for message in accepted:
             self._remember(message.reference, message.message_id)
         self._log.refused += sum("error" in result for result in results.values())

@@ -1,12 +1,20 @@
 """What each provider accepted, per recipient, and how often it was called."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sandbox.journal import Journal
 
-CHANNELS = ("sms", "email", "push", "mini_program")
+#: The stand-ins of each channel; the first is the one that a call is for when nobody says.
+PROVIDERS = {
+    "sms": ("aliyun", "twilio"),
+    "email": ("smtp",),
+    "push": ("jpush", "fcm"),
+    "mini_program": ("wechat",),
+}
+CHANNELS = tuple(PROVIDERS)
 
 # Decoded JSON, or the raw bytes of a mail (decoded when somebody asks), or None where content is not kept.
 Content = dict[str, Any] | bytes | None
@@ -25,6 +33,7 @@ class Record(NamedTuple):
     message: Message
     call: int
     at: float
+    provider: str
 
 
 class ChannelLog:
@@ -50,6 +59,7 @@ class ChannelLog:
         self.records: list[Record] = []
         self._positions: dict[str, list[int]] = {}
         self._seen: set[tuple[str, str | None]] = set()
+        self._by_provider: Counter[str] = Counter()
 
     def begin(self) -> int:
         """The number of the call that has just come in."""
@@ -60,25 +70,29 @@ class ChannelLog:
         self.refused_calls += 1
         self.refused += messages
 
-    def accept(self, call: int, messages: Sequence[Message]) -> None:
-        at = time.time()
+    def accept(self, call: int, messages: Sequence[Message], *, provider: str | None = None) -> None:
+        at, provider = time.time(), provider or PROVIDERS[self.channel][0]
         if not self._keep_content:
             messages = [message._replace(content=None) for message in messages]
         if self._journal is not None:
             lines = [[*message[:3], _to_json(message.content)] for message in messages]
-            self._journal.write({"channel": self.channel, "call": call, "at": at, "messages": lines})
-        self._keep(call, at, messages)
+            entry = {"channel": self.channel, "provider": provider, "call": call, "at": at, "messages": lines}
+            self._journal.write(entry)
+        self._keep(call, at, messages, provider)
 
     def restore(self, entry: dict[str, Any]) -> None:
         self.calls = max(self.calls, entry["call"])
         messages = [Message(line[0], line[1], line[2], _from_json(line[3])) for line in entry["messages"]]
-        self._keep(entry["call"], entry["at"], messages)
+        self._keep(entry["call"], entry["at"], messages, entry.get("provider", PROVIDERS[self.channel][0]))
 
     def of_recipient(self, recipient: str) -> list[Record]:
         return [self.records[position] for position in self._positions.get(self._identity(recipient), ())]
 
-    def summary(self) -> dict[str, int]:
-        """`accepted` and `refused` count messages, `calls` and `refused_calls` count calls."""
+    def summary(self) -> dict[str, Any]:
+        """`accepted` and `refused` count messages, `calls` and `refused_calls` count calls.
+
+        `by_provider` counts the accepted of each.
+        """
         return {
             "calls": self.calls - self._calls_before,
             "accepted": len(self.records),
@@ -88,20 +102,22 @@ class ChannelLog:
             "duplicates": len(self.records) - len(self._seen),
             "max_per_recipient": self.max_per_recipient,
             "token_calls": self.token_calls,
+            "by_provider": dict(self._by_provider),
         }
 
-    def _keep(self, call: int, at: float, messages: Iterable[Message]) -> None:
+    def _keep(self, call: int, at: float, messages: Sequence[Message], provider: str) -> None:
+        self._by_provider[provider] += len(messages)
         for message in messages:
             key = self._identity(message.recipient)
             positions = self._positions.setdefault(key, [])
             positions.append(len(self.records))
             self.max_per_recipient = max(self.max_per_recipient, len(positions))
             self._seen.add((key, message.reference))
-            self.records.append(Record(message, call, at))
+            self.records.append(Record(message, call, at, provider))
 
 
 class Ledger:
-    """The logs of all channels, and the WeChat tokens, behind one journal."""
+    """The logs of all channels, the tokens of WeChat, and the key and tokens of FCM, behind one journal."""
 
     def __init__(
         self, *, journal: Journal | None, keep_content: bool, identities: Mapping[str, Callable[[str], str]]
@@ -114,12 +130,18 @@ class Ledger:
             for channel in CHANNELS
         }
         self.tokens: dict[str, float] = {}
+        self.bearers: dict[str, float] = {}
+        self.service_key: str | None = None
 
     def restore(self) -> None:
         """Read the journal back. Raises JournalRefused."""
         for entry in self._journal.entries() if self._journal else ():
             if "token" in entry:
                 self.tokens[entry["token"]] = entry["expires_at"]
+            elif "bearer" in entry:
+                self.bearers[entry["bearer"]] = entry["expires_at"]
+            elif "service_key" in entry:
+                self.service_key = entry["service_key"]
             else:
                 self.logs[entry["channel"]].restore(entry)
 
@@ -129,14 +151,28 @@ class Ledger:
         if self._journal is not None:
             self._journal.write({"token": token, "expires_at": expires_at})
 
+    def keep_bearer(self, token: str, expires_at: float) -> None:
+        self.bearers[token] = expires_at
+        if self._journal is not None:
+            self._journal.write({"bearer": token, "expires_at": expires_at})
+
+    def keep_service_key(self, pem: str) -> None:
+        self.service_key = pem
+        if self._journal is not None:
+            self._journal.write({"service_key": pem})
+
     def clear(self) -> None:
-        """Forget what was accepted, and with it the idempotency; tokens stay good."""
+        """Forget what was accepted, and with it the idempotency; tokens and the key stay good."""
         for log in self.logs.values():
             log.clear()
         if self._journal is not None:
             self._journal.clear()
             for token, expires_at in self.tokens.items():
                 self._journal.write({"token": token, "expires_at": expires_at})
+            for token, expires_at in self.bearers.items():
+                self._journal.write({"bearer": token, "expires_at": expires_at})
+            if self.service_key is not None:
+                self._journal.write({"service_key": self.service_key})
 
 
 def _to_json(content: Content) -> object:

@@ -1,5 +1,6 @@
 """A mail's raw bytes, decoded for a reader of the log."""
 
+from collections.abc import Mapping
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
@@ -17,6 +18,12 @@ def decoded(mail: bytes) -> dict[str, Any]:
         }
     except Exception:  # noqa: BLE001 - the parser lets many kinds of errors out, and the log must be readable
         return {"raw": mail.decode("utf-8", "replace")}
+
+
+def traced(mail: bytes, sender: str, options: Mapping[str, str]) -> bytes:
+    """The mail as it lies in a mailbox: with the sender of its envelope, and what the envelope asked to be told."""
+    asked = "".join(f"X-Envelope-{name.title()}: {value}\r\n" for name, value in options.items())
+    return f"Return-Path: <{sender}>\r\n{asked}".encode() + mail
 
 
 def _part(message: EmailMessage, kind: str) -> str | None:

@@ -9,7 +9,8 @@ from typing import cast
 from sandbox.credentials import SmtpAccount
 from sandbox.faults import Faults, Kind, Verdict
 from sandbox.ledger import ChannelLog, Message
-from sandbox.smtp_commands import CommandRefused, check_login, decode_login, read_path, reply_of
+from sandbox.mail import traced
+from sandbox.smtp_commands import CommandRefused, Options, check_login, decode_login, dsn_options, read_path, reply_of
 
 _END = b"\r\n.\r\n"
 _MAX_LINE = 2048
@@ -91,7 +92,8 @@ class SmtpConnection(asyncio.Protocol):
         self._is_too_big = False
         self._scanned = 0
         self._sender: str | None = None
-        self._recipients: list[str] = []
+        self._recipients: dict[str, Options] = {}
+        self._options: Options = {}
         self._call = 0
 
     def _take_line(self) -> bool:
@@ -179,9 +181,9 @@ class SmtpConnection(asyncio.Protocol):
         if account.messages_per_connection is not None and self._messages >= account.messages_per_connection:
             self.close("421 4.7.0 Too many messages on this connection")
             return
-        self._begin(sender)
+        self._begin(sender, dsn_options(parameters))
 
-    def _begin(self, sender: str) -> None:
+    def _begin(self, sender: str, options: Options) -> None:
         call = self._server.log.begin()
         if self._server.faults.is_down("email", "mail", call):
             self._server.log.refuse()
@@ -189,13 +191,14 @@ class SmtpConnection(asyncio.Protocol):
             return
         verdict = self._server.faults.judge("email", "mail", call, ())
         if verdict.fault is None:
-            self._sender, self._call = sender, call
+            self._sender, self._options, self._call = sender, options, call
         self._answer("250 2.1.0 Ok", verdict)
 
     def _do_rcpt(self, rest: str) -> None:
         if self._sender is None:
             raise CommandRefused("503 5.5.1 Need MAIL before RCPT")
-        recipient, _ = read_path("TO", rest, _RCPT_PARAMETERS)
+        recipient, parameters = read_path("TO", rest, _RCPT_PARAMETERS)
+        options = dsn_options(parameters)
         if "@" not in recipient.strip("@"):
             raise CommandRefused("501 5.1.3 Bad recipient address syntax")
         if len(self._recipients) >= self._server.account.max_recipients:
@@ -204,7 +207,7 @@ class SmtpConnection(asyncio.Protocol):
         if fault is not None:
             self._server.log.refused += 1
             raise CommandRefused(reply_of(fault, "550 5.1.1 User unknown"))
-        self._recipients.append(recipient)
+        self._recipients[recipient] = options
         self._replies.append("250 2.1.5 Ok")
 
     def _do_data(self, _rest: str) -> None:
@@ -243,6 +246,7 @@ class SmtpConnection(asyncio.Protocol):
 
     def _finish(self, mail: bytes) -> None:
         log, call, recipients = self._server.log, self._call, self._recipients
+        sender, options = self._sender or "", self._options
         is_too_big = self._is_too_big or len(mail) > self._server.account.max_message_bytes
         self._reset()
         self._messages += 1
@@ -251,7 +255,7 @@ class SmtpConnection(asyncio.Protocol):
             reply = f"552 5.3.4 Message size exceeds the limit of {self._server.account.max_message_bytes}"
             self._replies.append(reply)
             return
-        verdict = self._server.faults.judge("email", "message", call, recipients)
+        verdict = self._server.faults.judge("email", "message", call, list(recipients))
         if verdict.fault is not None and not verdict.is_(Kind.CUT_AFTER_ACCEPT):
             log.refuse(len(recipients))
             self._answer("", verdict)
@@ -259,7 +263,13 @@ class SmtpConnection(asyncio.Protocol):
         queue_id = f"{next(self._server.ids):X}"
         named = _MESSAGE_ID.search(mail.partition(b"\r\n\r\n")[0])
         reference = named[1].decode("utf-8", "replace") if named else None
-        log.accept(call, [Message(recipient, reference, queue_id, mail) for recipient in recipients])
+        log.accept(
+            call,
+            [
+                Message(recipient, reference, queue_id, traced(mail, sender, options | own))
+                for recipient, own in recipients.items()
+            ],
+        )
         self._answer(f"250 2.0.0 Ok: queued as {queue_id}", verdict)
 
     def _answer(self, reply: str, verdict: Verdict) -> None:

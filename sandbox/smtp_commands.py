@@ -11,6 +11,15 @@ from sandbox.faults import Fault
 
 _PATH = re.compile(r"(FROM|TO):\s*<([^<>]*)>(?: (.*))?", re.IGNORECASE)
 _ENHANCED = r"[45]\.\d{1,3}\.\d{1,3}"
+_XTEXT = r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+"
+#: RFC 3461: what a client may ask to be told of a mail.
+_DSN = {
+    "RET": re.compile("FULL|HDRS", re.IGNORECASE),
+    "ENVID": re.compile(rf"(?=.{{1,100}}$){_XTEXT}"),
+    "NOTIFY": re.compile(r"NEVER|(?:(?:SUCCESS|FAILURE|DELAY)(?:,(?!$)|$))+", re.IGNORECASE),
+    "ORCPT": re.compile(rf"[A-Za-z0-9-]+;{_XTEXT}"),
+}
+Options = dict[str, str]
 _CODES = re.compile(rf"(?P<reply>[45]\d\d)(?: (?P<enhanced>{_ENHANCED}))?|(?P<alone>{_ENHANCED})")
 
 
@@ -29,6 +38,15 @@ def read_path(word: str, rest: str, allowed: frozenset[str]) -> tuple[str, dict[
     if unknown:
         raise CommandRefused(f"555 5.5.4 Unsupported option: {', '.join(unknown)}")
     return found[2], parameters
+
+
+def dsn_options(parameters: Options) -> Options:
+    """Those of `parameters` that are about notifications. Raises CommandRefused."""
+    found = {name: value for name, value in parameters.items() if name in _DSN}
+    for name, value in found.items():
+        if _DSN[name].fullmatch(value) is None:
+            raise CommandRefused(f"501 5.5.4 Bad parameter: {name}={value[:40]}")
+    return found
 
 
 def decode_login(given: Sequence[str]) -> tuple[str, str]:

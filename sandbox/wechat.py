@@ -39,6 +39,7 @@ class WeChatRefused(Exception):
 
 class WeChat:
     channel = "mini_program"
+    name = "wechat"
     paths = (_TOKEN_PATH, _SEND_PATH)
 
     def __init__(self, *, account: WeChatAccount, log: ChannelLog, faults: Faults, tokens: Tokens) -> None:

@@ -1,20 +1,21 @@
 """WeChat mini-program subscribe messages: one recipient a call, with an access token shared by all calls."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Literal
 from urllib.parse import quote
 
 from pydantic import Field, SecretStr
 
+from channels.access_token import AccessToken, AccessTokens, TokenRefused
 from channels.account import AccountSettings, Origin, Timeout, content_of, read_settings
 from channels.errors import AnswerLost, NotSent
 from channels.message import Capabilities, Message, MiniProgramContent, Outcome
-from channels.mini_program.access_token import AccessToken, AccessTokens
+from channels.rate import RateWindow
 from channels.refusal import Refusal, class_of_status, is_success, retry_after, unanswered, unreadable
 from channels.states import Channel, ErrorClass
-from channels.transport import HttpResponse, Transport, compact_json
+from channels.transport import HttpResponse, Transport, json_bytes, read_json
 
 CAPABILITIES = Capabilities(
     channel=Channel.MINI_PROGRAM,
@@ -24,6 +25,8 @@ CAPABILITIES = Capabilities(
     receipts=True,
     personal_content=True,
 )
+#: Of one mini-program without payments.
+LIMITS = (RateWindow(per=timedelta(days=1), at_most=10_000_000),)
 
 #: Its errcodes in our classes.
 TERMS: Mapping[int, ErrorClass] = {
@@ -52,18 +55,13 @@ _JSON = {"Content-Type": "application/json"}
 class WeChatSettings(AccountSettings):
     app_id: str = Field(min_length=1)
     app_secret: SecretStr = Field(min_length=1)
+    push_token: SecretStr | None = Field(None, min_length=3, description="signs what the platform pushes to us")
+    push_aes_key: SecretStr | None = Field(None, min_length=43, max_length=43, description="of encrypted pushes")
     miniprogram_state: Literal["formal", "trial", "developer"] = "formal"
     lang: Literal["zh_CN", "en_US", "zh_HK", "zh_TW"] = "zh_CN"
+    one_time_subscriptions: bool = False  # whoever claims deliveries counts them; calls are the same
     base_url: Origin = "https://api.weixin.qq.com"
     timeout: Timeout = 10.0
-
-
-class TokenRefused(Exception):
-    """The platform gave no access token."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        self.refusal = refusal
-        super().__init__(f"{refusal.code}: {refusal.detail}")
 
 
 class WeChat:
@@ -125,7 +123,7 @@ class WeChat:
         }
         if content.page is not None:
             body["page"] = content.page
-        return compact_json(body).encode()
+        return json_bytes(body)
 
     async def _fetch_token(self) -> AccessToken:
         secret = self._account.app_secret.get_secret_value()
@@ -136,9 +134,7 @@ class WeChat:
             "force_refresh": False,
         }
         url = f"{self._account.base_url}/cgi-bin/stable_token"
-        response = await self._transport.post(
-            url, headers=_JSON, body=compact_json(body).encode(), timeout=self._account.timeout
-        )
+        response = await self._transport.post(url, headers=_JSON, body=json_bytes(body), timeout=self._account.timeout)
         answer = _read(response)
         if isinstance(answer, Refusal):
             raise TokenRefused(_as_token_refusal(answer, secret))
@@ -161,7 +157,7 @@ def class_of(errcode: int, status: int) -> ErrorClass:
 
 def _read(response: HttpResponse) -> dict[str, Any] | Refusal:
     try:
-        answer = json.loads(response.body)
+        answer = read_json(response.body)
         errcode = int(answer.get("errcode", 0))
     except (ValueError, TypeError, AttributeError):
         return unreadable(response.status, response.headers)

@@ -1,9 +1,9 @@
 """JPush (极光), REST v3: a call carries up to 1,000 personal messages, each under its own idempotency key (cid)."""
 
-import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr
@@ -11,9 +11,10 @@ from pydantic import Field, SecretStr
 from channels.account import AccountSettings, Origin, Timeout, content_of, read_settings
 from channels.errors import AnswerLost, KeysRefused, NotSent
 from channels.message import Capabilities, Message, Outcome, PushContent
+from channels.rate import RateWindow
 from channels.refusal import Refusal, class_of_status, is_success, retry_after, unanswered, unreadable
 from channels.states import Channel, ErrorClass
-from channels.transport import HttpResponse, Transport, compact_json
+from channels.transport import HttpResponse, Transport, json_bytes, read_json
 
 CAPABILITIES = Capabilities(
     channel=Channel.PUSH,
@@ -23,6 +24,8 @@ CAPABILITIES = Capabilities(
     receipts=False,
     personal_content=True,
 )
+#: Of one app key that is not paid for.
+LIMITS = (RateWindow(per=timedelta(minutes=1), at_most=600),)
 
 #: Its codes in our classes.
 TERMS: Mapping[int, ErrorClass] = {
@@ -81,7 +84,7 @@ class JPush:
         return keys[:count]
 
     async def send(self, messages: Sequence[Message]) -> Sequence[Outcome]:
-        body = compact_json({"pushlist": {_key(message): self._push(message) for message in messages}}).encode()
+        body = json_bytes({"pushlist": {_key(message): self._push(message) for message in messages}})
         url = f"{self._account.base_url}/v3/push/batch/regid/single"
         try:
             response = await self._transport.post(url, headers=self._headers, body=body, timeout=self._account.timeout)
@@ -144,7 +147,7 @@ def _key(message: Message) -> str:
 
 def _read(response: HttpResponse) -> dict[str, Any] | Refusal:
     try:
-        answer = json.loads(response.body)
+        answer = read_json(response.body)
     except ValueError:
         answer = None
     if not isinstance(answer, dict):

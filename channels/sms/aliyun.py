@@ -1,23 +1,24 @@
 """Aliyun short messages, Dysmsapi 2017-05-25: `SendBatchSms`; `QuerySendDetails` for outcomes that stayed unknown."""
 
-import json
 import secrets as randomness
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 
 from channels.account import AccountSettings, Origin, Timeout, content_of, read_settings
 from channels.errors import AnswerLost, NotSent
-from channels.message import Capabilities, Message, Outcome, SmsContent
+from channels.message import Capabilities, Found, Inquiry, Message, Outcome, SmsContent
+from channels.rate import RateWindow
 from channels.refusal import Refusal, class_of_status, retry_after, unanswered, unreadable
 from channels.sms import acs3
+from channels.sms.aliyun_details import SendDetail, days_of, found, read_detail
 from channels.sms.bisection import Bisection
+from channels.sms.form import form_body
 from channels.states import Channel, ErrorClass
-from channels.transport import Transport, compact_json
+from channels.transport import Transport, json_text, read_json
 
 CAPABILITIES = Capabilities(
     channel=Channel.SMS,
@@ -27,6 +28,8 @@ CAPABILITIES = Capabilities(
     receipts=True,
     personal_content=True,
 )
+#: SendBatchSms, of one account.
+LIMITS = (RateWindow(per=timedelta(seconds=1), at_most=5_000),)
 VERSION = "2017-05-25"
 _FORM = "application/x-www-form-urlencoded"
 _PAGE = 50  # details per page, at most
@@ -96,25 +99,6 @@ class AliyunSettings(AccountSettings):
     timeout: Timeout = 10.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendDetail:
-    """What became of one message, as `query` tells it. `status` is 1 on its way, 2 failed, 3 delivered."""
-
-    phone: str
-    reference: str  # the delivery that leads the call which carried the message
-    status: int
-    code: str
-    text: str
-
-
-class QueryRefused(Exception):
-    """The provider did not answer a query; the message is as unknown as before."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        self.refusal = refusal
-        super().__init__(f"{refusal.code or refusal.error}: {refusal.detail}")
-
-
 class AliyunSms:
     capabilities = CAPABILITIES
 
@@ -140,14 +124,26 @@ class AliyunSms:
         Raises:
             NotSent, AnswerLost, QueryRefused: there was no answer, ask again later.
         """
-        found: list[SendDetail] = []
+        read: list[SendDetail] = []
         while True:
-            page = len(found) // _PAGE + 1
+            page = len(read) // _PAGE + 1
             body = await self._details(address, sent_on, page)
             details = body.get("SmsSendDetailDTOs", {}).get("SmsSendDetailDTO", [])
-            found.extend(_detail(item) for item in details)
+            read.extend(read_detail(item) for item in details)
             if len(details) < _PAGE:
-                return found
+                return read
+
+    async def inquire(self, questions: Sequence[Inquiry]) -> Sequence[Found]:
+        """By phone and day. A record names the delivery that leads its call, seldom the one that is asked about.
+
+        Raises:
+            NotSent, AnswerLost, QueryRefused: there was no answer, ask again later.
+        """
+        return [found(question, await self._near(question)) for question in questions]
+
+    async def _near(self, question: Inquiry) -> list[SendDetail]:
+        days = [await self.query(address=question.address, sent_on=day) for day in days_of(question)]
+        return [detail for details in days for detail in details]
 
     async def close(self) -> None:
         """Nothing is held open: the transport belongs to who made it."""
@@ -176,9 +172,9 @@ class AliyunSms:
         filled = [self._template(message) for message in messages]
         query = {"TemplateCode": filled[0][0], "OutId": str(messages[0].delivery_id)}
         form = {
-            "PhoneNumberJson": compact_json([message.address.removeprefix("+") for message in messages]),
-            "SignNameJson": compact_json([self._account.sign_name] * len(messages)),
-            "TemplateParamJson": compact_json([dict(params) for _, params in filled]),
+            "PhoneNumberJson": json_text([message.address.removeprefix("+") for message in messages]),
+            "SignNameJson": json_text([self._account.sign_name] * len(messages)),
+            "TemplateParamJson": json_text([dict(params) for _, params in filled]),
         }
         try:
             answer = await self._call("SendBatchSms", query, form)
@@ -197,7 +193,7 @@ class AliyunSms:
         }
         answer = await self._call("QuerySendDetails", query, {})
         if isinstance(answer, Refusal):
-            raise QueryRefused(answer)
+            raise answer.of_query()
         return answer
 
     async def _call(self, action: str, query: Mapping[str, str], form: Mapping[str, str]) -> dict[str, Any] | Refusal:
@@ -210,7 +206,7 @@ class AliyunSms:
         self, action: str, query: Mapping[str, str], form: Mapping[str, str]
     ) -> dict[str, Any] | Refusal:
         wire_query = acs3.canonical_query(query)
-        body = urlencode(form).encode()
+        body = form_body(form)
         headers = acs3.signed_headers(
             access_key_id=self._account.access_key_id,
             access_key_secret=self._account.access_key_secret.get_secret_value(),
@@ -241,7 +237,7 @@ def class_of(code: str, status: int) -> ErrorClass:
 
 def _read(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any] | Refusal:
     try:
-        answer = json.loads(body)
+        answer = read_json(body)
         code = str(answer["Code"])
     except (ValueError, TypeError, KeyError):
         return unreadable(status, headers)
@@ -262,14 +258,4 @@ def _accepted(message: Message, answer: Mapping[str, Any]) -> Outcome:
         delivery_id=message.delivery_id,
         provider_message_id=str(answer.get("BizId", "")) or None,
         request_id=answer.get("RequestId"),
-    )
-
-
-def _detail(item: Mapping[str, Any]) -> SendDetail:
-    return SendDetail(
-        phone=str(item.get("PhoneNum", "")),
-        reference=str(item.get("OutId", "")),
-        status=int(item.get("SendStatus", 1)),
-        code=str(item.get("ErrCode", "")),
-        text=str(item.get("Content", "")),
     )

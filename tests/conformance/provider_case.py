@@ -1,12 +1,15 @@
 """What the suite has to know of a provider: one `Case` each. A new provider is one more entry of `CASES`."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid5
 
 import requests
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from channels.message import (
     Content,
@@ -22,6 +25,12 @@ from channels.registry import build_provider
 from channels.states import Channel, ErrorClass
 from channels.transport import HttpTransport
 
+#: The stand-in does not know this one.
+OTHER_KEY = (
+    rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+    .private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    .decode()
+)
 NAMESPACE = UUID("6f2b2c6e-5f0c-4a57-9c1e-8a0f5f6b7a11")
 
 
@@ -34,7 +43,7 @@ class Sandbox:
     smtp_port: int
 
     def fault(self, case: "Case", **fault: object) -> None:
-        self._call("POST", "/_faults", {"channel": case.channel, **fault})
+        self._call("POST", "/_faults", {"channel": case.channel, "provider": case.provider, **fault})
 
     def summary(self, case: "Case") -> dict[str, Any]:
         found: dict[str, Any] = self._call("GET", f"/_log?channel={case.channel}")["channels"][case.channel]
@@ -53,6 +62,9 @@ class Sandbox:
 
     def expire_tokens(self) -> None:
         self._call("DELETE", "/_tokens")
+
+    def service_account(self, **changes: str) -> str:
+        return json.dumps({**self._call("GET", "/_service_account"), **changes})
 
     def _call(self, method: str, path: str, content: object = None) -> dict[str, Any]:
         answer = requests.request(method, f"{self.http}{path}", json=content, timeout=10)
@@ -77,14 +89,14 @@ class Case:
     address: str  # with {} for the number of the recipient
     content: Content
     settings: Callable[[Sandbox], dict[str, object]]
-    secrets: Mapping[str, object]
+    secrets: Callable[[Sandbox], dict[str, object]]
     bad_recipient: Refused  # for one of many
     refusals: Sequence[Refused]  # of a call or of its only message
-    wrong_secret: Mapping[str, object]
+    wrong_secret: Callable[[Sandbox], dict[str, object]]
     wrong_secret_code: str
     throttle_code: str
     default_wait: float | None = None  # seconds that a throttle without a wait still names
-    more: Mapping[str, object] = field(default_factory=dict)
+    preparing_calls: int = 0  # for a token or keys, before any number of messages can leave
 
     def messages(self, count: int) -> list[Message]:
         addresses = [self.address.format(n) for n in range(count)]
@@ -117,7 +129,7 @@ class Case:
             channel=self.channel,
             provider=self.provider,
             settings={**self.settings(sandbox), **settings},
-            secrets=self.secrets if secrets is None else secrets,
+            secrets=self.secrets(sandbox) if secrets is None else secrets,
             transport=transport,
         )
 
@@ -164,7 +176,7 @@ ALIYUN = Case(
         "template_code": "SMS_1",
         "base_url": sandbox.http,
     },
-    secrets={"access_key_secret": "sandbox-secret"},
+    secrets=lambda _: {"access_key_secret": "sandbox-secret"},
     bad_recipient=scripted("recipient_error", ErrorClass.BAD_RECIPIENT, "isv.MOBILE_NUMBER_ILLEGAL"),
     refusals=(
         scripted("recipient_error", ErrorClass.THROTTLED, "isv.BUSINESS_LIMIT_CONTROL"),
@@ -176,7 +188,7 @@ ALIYUN = Case(
         scripted("status", ErrorClass.TOKEN, "SignatureNonceUsed", status=400),
         scripted("status", ErrorClass.UNRECOGNISED, "isv.NEVER_HEARD_OF"),
     ),
-    wrong_secret={"access_key_secret": "another"},
+    wrong_secret=lambda _: {"access_key_secret": "another"},
     wrong_secret_code="SignatureDoesNotMatch",
     throttle_code="Throttling.User",
 )
@@ -198,7 +210,7 @@ SMTP = Case(
         "sender_name": "逛吃",
         "username": "sandbox",
     },
-    secrets={"password": "sandbox-smtp"},
+    secrets=lambda _: {"password": "sandbox-smtp"},
     bad_recipient=scripted("recipient_error", ErrorClass.BAD_RECIPIENT, "550 5.1.1"),
     refusals=(
         scripted("recipient_error", ErrorClass.QUOTA, "452 4.2.2"),
@@ -212,7 +224,7 @@ SMTP = Case(
         Refused({"kind": "down"}, ErrorClass.DOWN, "421 4.3.2"),
         scripted("status", ErrorClass.UNRECOGNISED, "571 5.9.9"),
     ),
-    wrong_secret={"password": "another"},
+    wrong_secret=lambda _: {"password": "another"},
     wrong_secret_code="535 5.7.8",
     throttle_code="450 4.7.28",
 )
@@ -222,7 +234,7 @@ JPUSH = Case(
     address="reg{:08d}",
     content=PushContent(title="女神节", body="逛吃喝，我们买单", extras={"theme": "womens-day"}),
     settings=lambda sandbox: {"app_key": "sandboxappkey0000000000", "base_url": sandbox.http},
-    secrets={"master_secret": "sandbox-master"},
+    secrets=lambda _: {"master_secret": "sandbox-master"},
     bad_recipient=scripted("recipient_error", ErrorClass.BAD_RECIPIENT, 1011),
     refusals=(
         Refused(
@@ -236,10 +248,11 @@ JPUSH = Case(
         scripted("status", ErrorClass.UNKNOWN_OUTCOME, 1030, status=503),
         scripted("status", ErrorClass.UNRECOGNISED, 4711, status=400),
     ),
-    wrong_secret={"master_secret": "another"},
+    wrong_secret=lambda _: {"master_secret": "another"},
     wrong_secret_code="1004",
     throttle_code="2002",
     default_wait=60.0,
+    preparing_calls=1,
 )
 WECHAT = Case(
     channel=Channel.MINI_PROGRAM,
@@ -247,7 +260,7 @@ WECHAT = Case(
     address="openid{:08d}",
     content=MiniProgramContent(template="tpl-1", data={"thing1": "女神节", "time2": "15:01"}, page="pages/index"),
     settings=lambda sandbox: {"app_id": "wxsandbox", "base_url": sandbox.http},
-    secrets={"app_secret": "sandbox-wechat"},
+    secrets=lambda _: {"app_secret": "sandbox-wechat"},
     bad_recipient=scripted("recipient_error", ErrorClass.BAD_RECIPIENT, 40003),
     refusals=(
         scripted("recipient_error", ErrorClass.UNSUBSCRIBED, 43101),
@@ -261,8 +274,65 @@ WECHAT = Case(
         answered(503, ErrorClass.DOWN),
         answered(504, ErrorClass.UNKNOWN_OUTCOME),
     ),
-    wrong_secret={"app_secret": "another"},
+    wrong_secret=lambda _: {"app_secret": "another"},
     wrong_secret_code="40125",
     throttle_code="45011",
+    preparing_calls=1,
 )
-CASES = (ALIYUN, SMTP, JPUSH, WECHAT)
+TWILIO = Case(
+    channel=Channel.SMS,
+    provider="twilio",
+    address="+1415555{:04d}",
+    content=SmsContent(text="Women's Day: wander, eat, drink, we pay. STOP to opt out"),
+    settings=lambda sandbox: {
+        "account_sid": "AC00000000000000000000000000000000",
+        "sender": "+14155550100",
+        "base_url": sandbox.http,
+    },
+    secrets=lambda _: {"auth_token": "sandbox-twilio"},
+    bad_recipient=scripted("recipient_error", ErrorClass.BAD_RECIPIENT, 21211),
+    refusals=(
+        scripted("recipient_error", ErrorClass.BAD_RECIPIENT, 21614),
+        scripted("recipient_error", ErrorClass.UNSUBSCRIBED, 21610),
+        scripted("recipient_error", ErrorClass.CONTENT, 21617),
+        scripted("status", ErrorClass.CONFIG, 21606, status=400),
+        scripted("status", ErrorClass.CONFIG, 20404, status=404),
+        scripted("status", ErrorClass.THROTTLED, 14107, status=400),
+        scripted("status", ErrorClass.DOWN, 20500, status=500),
+        scripted("status", ErrorClass.DOWN, 21730, status=503),
+        Refused({"kind": "status", "status": 504}, ErrorClass.UNKNOWN_OUTCOME, "20504"),
+        scripted("status", ErrorClass.UNRECOGNISED, 21408, status=400),
+    ),
+    wrong_secret=lambda _: {"auth_token": "another"},
+    wrong_secret_code="20003",
+    throttle_code="20429",
+)
+FCM = Case(
+    channel=Channel.PUSH,
+    provider="fcm",
+    address="device-token-{:08d}",
+    content=PushContent(title="女神节", body="逛吃喝，我们买单", extras={"theme": "womens-day"}),
+    settings=lambda sandbox: {"base_url": sandbox.http},
+    secrets=lambda sandbox: {"service_account": sandbox.service_account()},
+    bad_recipient=scripted("recipient_error", ErrorClass.BAD_RECIPIENT, "UNREGISTERED"),
+    refusals=(
+        scripted("recipient_error", ErrorClass.BAD_RECIPIENT, "INVALID_ARGUMENT"),
+        scripted("recipient_error", ErrorClass.BAD_RECIPIENT, "SENDER_ID_MISMATCH"),
+        Refused({"kind": "status", "status": 400}, ErrorClass.CONTENT, "INVALID_ARGUMENT"),
+        Refused({"kind": "status", "status": 403}, ErrorClass.CONFIG, "PERMISSION_DENIED"),
+        scripted("status", ErrorClass.CONFIG, "THIRD_PARTY_AUTH_ERROR"),
+        Refused({"kind": "status", "status": 401}, ErrorClass.TOKEN, "UNAUTHENTICATED"),
+        scripted("status", ErrorClass.DOWN, "UNAVAILABLE"),
+        scripted("status", ErrorClass.DOWN, "INTERNAL"),
+        Refused({"kind": "status", "status": 504}, ErrorClass.UNKNOWN_OUTCOME, "UNKNOWN"),
+        scripted("status", ErrorClass.UNRECOGNISED, "NEVER_HEARD_OF", status=400),
+        Refused({"kind": "status", "status": 404}, ErrorClass.UNRECOGNISED, "NOT_FOUND"),
+        Refused({"kind": "status", "status": 503, "endpoint": "token"}, ErrorClass.DOWN, "HTTP 503"),
+    ),
+    wrong_secret=lambda sandbox: {"service_account": sandbox.service_account(private_key=OTHER_KEY)},
+    wrong_secret_code="invalid_grant",
+    throttle_code="QUOTA_EXCEEDED",
+    default_wait=60.0,
+    preparing_calls=1,
+)
+CASES = (ALIYUN, TWILIO, SMTP, JPUSH, FCM, WECHAT)

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from channels.errors import QueryRefused
 from channels.message import Message, Outcome, Provider, SmsContent
 from channels.sms import aliyun
+from channels.sms.aliyun_details import SendDetail
 from channels.states import ErrorClass
 from channels.transport import HttpTransport
 from tests.conformance.provider_case import ALIYUN, Sandbox
@@ -104,11 +106,11 @@ def test_query_reads_every_page(sandbox: Sandbox) -> None:
 
 def test_refused_query_leaves_the_question_open(sandbox: Sandbox) -> None:
     sandbox.fault(ALIYUN, kind="status", status=503, endpoint="query")
-    with pytest.raises(aliyun.QueryRefused, match="ServiceUnavailable"):
+    with pytest.raises(QueryRefused, match="ServiceUnavailable"):
         query(sandbox, ALIYUN.messages(1)[0], datetime.now(UTC).date())
 
 
-def query(sandbox: Sandbox, message: Message, day: date) -> list[aliyun.SendDetail]:
+def query(sandbox: Sandbox, message: Message, day: date) -> list[SendDetail]:
     async def ask() -> Any:
         transport = HttpTransport()
         provider = ALIYUN.build(sandbox, transport, settings={})
@@ -118,5 +120,5 @@ def query(sandbox: Sandbox, message: Message, day: date) -> list[aliyun.SendDeta
         finally:
             await transport.close()
 
-    found: list[aliyun.SendDetail] = asyncio.run(ask())
+    found: list[SendDetail] = asyncio.run(ask())
     return found

@@ -2,18 +2,25 @@
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from channels.message import Message, Outcome
-from channels.registry import capabilities
+from channels.email import replies, smtp
+from channels.errors import AnswerLost, QueryRefused
+from channels.message import Fate, Found, Inquirer, Inquiry, Message, Outcome, Provider
+from channels.registry import PROVIDERS, capabilities
 from channels.states import ErrorClass
 from channels.transport import HttpTransport
-from tests.conformance.provider_case import CASES, Case, Refused, Sandbox
+from tests.conformance.provider_case import CASES, Case, Refused, Sandbox, deliver, with_keys
 
-SHORT = 0.4  # seconds that a call may take where a test waits for that
+SHORT = 1.5  # seconds that a call may take where a test waits for that; enough for the call before it, for a token
+
+
+INQUIRING = [case for case in CASES if capabilities(case.channel, case.provider).status_query]
+REPLAYING = [case for case in CASES if capabilities(case.channel, case.provider).idempotent_replay]
 
 
 def errors(outcomes: list[Outcome]) -> set[ErrorClass | None]:
@@ -23,6 +30,18 @@ def errors(outcomes: list[Outcome]) -> set[ErrorClass | None]:
 def with_any_key(case: Case) -> Message:
     """For calls that are not to get through anyway, and that must not fail earlier, for want of a key."""
     return replace(case.messages(1)[0], key="sandboxappkey0000000000-00000000-0000-0000-0000-000000000000")
+
+
+def test_every_provider_runs_through_all_of_this() -> None:
+    assert {(case.channel, case.provider) for case in CASES} == set(PROVIDERS)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.provider)
+def test_every_class_in_the_terms_of_the_provider_is_provoked_over_the_wire(case: Case) -> None:
+    module = PROVIDERS[case.channel, case.provider]
+    terms = vars(replies if module is smtp else module)["TERMS"]
+    provoked = {refused.error for refused in (case.bad_recipient, *case.refusals)} | {ErrorClass.THROTTLED}
+    assert set(terms.values()) <= provoked
 
 
 def test_full_batch_reaches_everybody_once(case: Case, sandbox: Sandbox) -> None:
@@ -75,9 +94,11 @@ def test_throttle_without_a_wait_leaves_it_to_the_engine(case: Case, sandbox: Sa
 
 
 def test_wrong_secret_is_the_account_s_fault(case: Case, sandbox: Sandbox) -> None:
+    wrong = case.wrong_secret(sandbox)
+
     async def send() -> Outcome:
         transport = HttpTransport()
-        provider = case.build(sandbox, transport, settings={}, secrets=case.wrong_secret)
+        provider = case.build(sandbox, transport, settings={}, secrets=wrong)
         (outcome,) = await provider.send([with_any_key(case)])
         await provider.close()
         await transport.close()
@@ -85,7 +106,7 @@ def test_wrong_secret_is_the_account_s_fault(case: Case, sandbox: Sandbox) -> No
 
     outcome = asyncio.run(send())
     assert (outcome.error, outcome.code) == (ErrorClass.CONFIG, case.wrong_secret_code)
-    assert not any(str(secret) in outcome.detail for secret in case.wrong_secret.values())
+    assert not any(str(secret) in outcome.detail for secret in wrong.values())
 
 
 def test_call_that_hangs_has_an_unknown_outcome(case: Case, sandbox: Sandbox) -> None:
@@ -108,7 +129,8 @@ def test_late_answer_within_the_timeout_is_an_answer(case: Case, sandbox: Sandbo
     assert errors(case.deliver(sandbox, 2)) == {None}
 
 
-def test_refused_connection_means_nothing_was_sent(case: Case) -> None:
+def test_refused_connection_means_nothing_was_sent(case: Case, sandbox: Sandbox) -> None:
+    secrets = case.secrets(sandbox)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -116,7 +138,7 @@ def test_refused_connection_means_nothing_was_sent(case: Case) -> None:
 
         async def send() -> Outcome:
             transport = HttpTransport()
-            provider = case.build(nowhere, transport, settings={})
+            provider = case.build(nowhere, transport, settings={}, secrets=secrets)
             (outcome,) = await provider.send([with_any_key(case)])
             await provider.close()
             await transport.close()
@@ -133,5 +155,93 @@ def test_secrets_never_appear_in_what_is_told(case: Case, sandbox: Sandbox) -> N
         sandbox.fault(case, kind=kind, **({"status": 500} if kind == "status" else {}))
         (outcome,) = case.deliver(sandbox, 1, timeout=SHORT)
         told = f"{outcome!r}"
-        assert not any(str(secret) in told for secret in case.secrets.values())
-        assert "access_token" not in told
+        assert not any(str(secret) in told for secret in case.secrets(sandbox).values())
+        assert not any(word in told for word in ("access_token", "Bearer", "Basic ", "assertion"))
+
+
+def test_many_workers_prepare_once_and_once_more_when_what_they_had_has_ended(case: Case, sandbox: Sandbox) -> None:
+    """A token or keys: fetched once however many calls wait for it, and once when all of them find it expired."""
+
+    async def send(provider: Provider) -> list[Outcome]:
+        first = await deliver(provider, case.messages(50))
+        sandbox.expire_tokens()
+        return [*first, *await deliver(provider, case.messages(250)[50:])]
+
+    before = sandbox.summary(case)["token_calls"]
+    assert errors(case.run(sandbox, send)) == {None}
+    assert sandbox.summary(case)["token_calls"] - before == 2 * case.preparing_calls
+    assert sandbox.summary(case)["accepted"] == sandbox.summary(case)["recipients"] == 250
+
+
+@pytest.mark.parametrize("case", REPLAYING, ids=lambda case: case.provider)
+def test_lost_answer_is_settled_by_the_same_keys(case: Case, sandbox: Sandbox) -> None:
+    sandbox.fault(case, kind="cut_after_accept", count=1)
+
+    async def send(provider: Provider) -> list[Sequence[Outcome]]:
+        keyed = await with_keys(provider, case.messages(20))
+        return [await provider.send(keyed), await provider.send(keyed)]
+
+    lost, settled = case.run(sandbox, send)
+    assert (errors(lost), errors(settled)) == ({ErrorClass.UNKNOWN_OUTCOME}, {None})
+    assert sandbox.summary(case)["max_per_recipient"] == 1
+
+
+def ask(case: Case, sandbox: Sandbox, numbers: Sequence[int], began_at: datetime) -> list[Found]:
+    asked = [case.messages(number + 1)[-1] for number in numbers]
+    questions = [Inquiry(delivery_id=m.delivery_id, address=m.address, began_at=began_at) for m in asked]
+
+    async def inquire(provider: Provider) -> list[Found]:
+        inquirer: Inquirer = provider  # type: ignore[assignment]
+        return list(await inquirer.inquire(questions))
+
+    found: list[Found] = case.run(sandbox, inquire)
+    return found
+
+
+@pytest.mark.parametrize("case", INQUIRING, ids=lambda case: case.provider)
+def test_provider_tells_what_became_of_lost_answers(case: Case, sandbox: Sandbox) -> None:
+    sandbox.fault(case, kind="cut_after_accept")
+    began_at = datetime.now(UTC)
+    outcomes = case.deliver(sandbox, 3)
+    assert errors(outcomes) == {ErrorClass.UNKNOWN_OUTCOME}
+    found = ask(case, sandbox, [0, 1, 2, 3], began_at)
+    assert [answer.fate for answer in found] == [Fate.DELIVERED] * 3 + [None]
+    assert [answer.delivery_id for answer in found] == [message.delivery_id for message in case.messages(4)]
+    ids, told = {r["message_id"] for r in sandbox.records(case)}, {f.provider_message_id for f in found[:3]}
+    references = {reference for answer in found for reference in answer.references}
+    assert told == ids or references == {str(message.delivery_id) for message in case.messages(1)}
+
+
+@pytest.mark.parametrize("case", INQUIRING, ids=lambda case: case.provider)
+@pytest.mark.parametrize(
+    ("fault", "fate"), [("recipient_error", Fate.FAILED), ("no_receipt", Fate.SENT), (None, Fate.DELIVERED)]
+)
+def test_fate_is_told_in_our_words(case: Case, fault: str | None, fate: Fate, sandbox: Sandbox) -> None:
+    began_at = datetime.now(UTC)
+    case.deliver(sandbox, 1)
+    if fault is not None:
+        sandbox.fault(case, kind=fault, endpoint="query")
+    (found,) = ask(case, sandbox, [0], began_at)
+    assert found.fate is fate
+
+
+@pytest.mark.parametrize("case", INQUIRING, ids=lambda case: case.provider)
+def test_what_was_sent_long_before_is_no_answer(case: Case, sandbox: Sandbox) -> None:
+    case.deliver(sandbox, 1)
+    (found,) = ask(case, sandbox, [0], datetime.now(UTC) + timedelta(minutes=6))
+    assert found.fate is None
+
+
+@pytest.mark.parametrize("case", INQUIRING, ids=lambda case: case.provider)
+def test_refused_question_stays_open(case: Case, sandbox: Sandbox) -> None:
+    sandbox.fault(case, kind="throttle", endpoint="query", retry_after=5)
+    with pytest.raises(QueryRefused) as refused:
+        ask(case, sandbox, [0], datetime.now(UTC))
+    assert (refused.value.error, refused.value.retry_after) == (ErrorClass.THROTTLED, timedelta(seconds=5))
+
+
+@pytest.mark.parametrize("case", INQUIRING, ids=lambda case: case.provider)
+def test_question_without_an_answer_stays_open(case: Case, sandbox: Sandbox) -> None:
+    sandbox.fault(case, kind="cut_after_accept", endpoint="query")
+    with pytest.raises(AnswerLost):
+        ask(case, sandbox, [0], datetime.now(UTC))

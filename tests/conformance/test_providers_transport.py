@@ -72,7 +72,7 @@ async def post(
     *,
     headers: Mapping[str, str] | None = None,
     body: bytes = b"body",
-    timeout: float = 2.0,  # noqa: ASYNC109 - handed on
+    timeout: float = 10.0,  # noqa: ASYNC109 - handed on
 ) -> HttpResponse | Exception:
     try:
         return await transport.post(url, headers=headers or {"X-Key": "v"}, body=body, timeout=timeout)
@@ -80,7 +80,7 @@ async def post(
         return error
 
 
-def ask(server: Server, times: int = 1, timeout: float = 2.0, body: bytes = b"body") -> list[HttpResponse | Exception]:
+def ask(server: Server, times: int = 1, timeout: float = 10.0, body: bytes = b"body") -> list[HttpResponse | Exception]:
     async def within() -> list[HttpResponse | Exception]:
         transport = HttpTransport()
         async with server.serve() as url:

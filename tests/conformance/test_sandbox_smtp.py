@@ -86,6 +86,21 @@ def test_a_mail_may_arrive_byte_by_byte(sandbox: Running) -> None:
     assert log(sandbox, "email")["accepted"] == 1
 
 
+def test_what_the_envelope_said_is_on_record_with_the_mail(sandbox: Running) -> None:
+    with Dialogue(sandbox) as server:
+        server.say(b"EHLO shop\r\nMAIL FROM:<bounces+1@shop.example> RET=HDRS ENVID=7+2B\r\n")
+        server.say(
+            b"RCPT TO:<a@b.example> NOTIFY=FAILURE,DELAY ORCPT=rfc822;a+2B@b.example\r\nRCPT TO:<c@b.example>\r\n"
+        )
+        server.say(b"DATA\r\nSubject: x\r\n\r\nHi\r\n.\r\n")
+        assert server.hear(7)[2:] == ["250", "250", "250", "354", "250"]
+    first, second = (dict(record["content"]["headers"]) for record in records(sandbox, "email"))
+    assert first["Return-Path"] == second["Return-Path"] == "<bounces+1@shop.example>"
+    assert (first["X-Envelope-Envid"], first["X-Envelope-Ret"]) == ("7+2B", "HDRS")
+    assert (first["X-Envelope-Notify"], first["X-Envelope-Orcpt"]) == ("FAILURE,DELAY", "rfc822;a+2B@b.example")
+    assert "X-Envelope-Notify" not in second
+
+
 def test_a_lone_dot_is_an_empty_mail(sandbox: Running) -> None:
     with Dialogue(sandbox) as server:
         server.say(b"HELO s\r\nMAIL FROM:<s@s.example>\r\nRCPT TO:<a@example.com>\r\nDATA\r\n.\r\nNOOP\r\n")
@@ -103,6 +118,8 @@ def test_a_lone_dot_is_an_empty_mail(sandbox: Running) -> None:
         (b"MAIL FROM:<s@s.example> SIZE=99999999\r\n", ["552"]),
         (b"MAIL FROM:<s@s.example> COLOR=red\r\n", ["555"]),
         (b"MAIL FROM:<s@s.example> RET=HDRS ENVID=1\r\nRCPT TO:<a@b.example> NOTIFY=FAILURE\r\n", ["250", "250"]),
+        (b"MAIL FROM:<s@s.example> RET=ALL\r\nMAIL FROM:<s@s.example> ENVID=a+b\r\n", ["501", "501"]),
+        (b"MAIL FROM:<s@s.example>\r\nRCPT TO:<a@b.example> NOTIFY=NEVER,DELAY\r\n", ["250", "501"]),
         (b"TURN\r\n", ["502"]),
         (b"\r\n", ["502"]),
         (b"EHLO\r\n", ["501"]),

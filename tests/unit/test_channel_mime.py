@@ -1,6 +1,5 @@
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 from channels.email import mime
 from channels.message import EmailContent
 
-DELIVERY = UUID("00000000-0000-5000-8000-0000000000aa")
+MESSAGE_ID = "<1@shop.example>"
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"]))
 
 
@@ -26,8 +25,8 @@ def build(content: EmailContent) -> bytes:
         sender="Shop <news@shop.example>",
         recipient="ann@home.example",
         content=content,
-        delivery_id=DELIVERY,
-        domain="shop.example",
+        message_id=MESSAGE_ID,
+        boundary="=_1",
     )
 
 
@@ -51,10 +50,10 @@ def test_message_without_html_has_one_part() -> None:
     assert part(message, "plain").rstrip("\n") == "a\nb"
 
 
-def test_message_id_is_the_same_for_every_try() -> None:
-    content = EmailContent(subject="Hello", text="x")
-    ids = {parsed(content)["Message-ID"] for _ in range(2)}
-    assert ids == {f"<{DELIVERY}@shop.example>"}
+def test_message_id_and_addresses_are_in_the_header() -> None:
+    message = parsed(EmailContent(subject="Hello", text="x"))
+    assert message["Message-ID"] == MESSAGE_ID
+    assert (message["From"], message["To"]) == ("Shop <news@shop.example>", "ann@home.example")
 
 
 def test_unsubscribe_headers_pass_through() -> None:
@@ -109,3 +108,10 @@ def test_every_line_fits_smtp(text: str, html: str) -> None:
     )
     assert raw.endswith(b"\r\n")
     assert all(len(line) <= 998 and b"\r" not in line and b"\n" not in line for line in raw.split(b"\r\n"))
+
+
+@pytest.mark.parametrize("before", ["", "a\n", "a" * 500 + "\n", "a" * 998 + "\n"])
+@pytest.mark.parametrize(("length", "encoding"), [(998, b"7bit"), (999, b"base64")])
+def test_line_that_is_too_long_for_smtp_is_encoded(before: str, length: int, encoding: bytes) -> None:
+    raw = build(EmailContent(subject="Hello", text=f"{before}{'x' * length}\nend"))
+    assert b"Content-Transfer-Encoding: " + encoding + b"\r\n" in raw

@@ -1,8 +1,11 @@
+import json
 from collections.abc import Mapping
 from itertools import takewhile
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from channels.errors import AccountSettingsInvalid, ProviderUnknown
 from channels.message import Capabilities
@@ -11,16 +14,31 @@ from channels.states import Channel
 from channels.transport import HttpTransport
 
 MATRIX = Path(__file__).parents[2] / "docs" / "providers.md"
+PEM = rsa.generate_private_key(public_exponent=65_537, key_size=2048).private_bytes(
+    Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+)
+SERVICE_ACCOUNT: Mapping[str, object] = {
+    "project_id": "shop",
+    "client_email": "sender@shop.iam.gserviceaccount.com",
+    "private_key": PEM.decode(),
+    "token_uri": "https://oauth2.googleapis.com/token",
+    "client_x509_cert_url": "s3cret-value",
+}
 GOOD: Mapping[tuple[Channel, str], tuple[dict[str, object], dict[str, object]]] = {
     (Channel.SMS, "aliyun"): (
         {"access_key_id": "ak", "sign_name": "Shop", "template_code": "SMS_1"},
         {"access_key_secret": "s3cret-value"},
+    ),
+    (Channel.SMS, "twilio"): (
+        {"account_sid": "AC" + "0" * 32, "messaging_service_sid": "MG" + "0" * 32},
+        {"auth_token": "s3cret-value"},
     ),
     (Channel.EMAIL, "smtp"): (
         {"host": "mail.example", "sender": "news@shop.example", "username": "news"},
         {"password": "s3cret-value"},
     ),
     (Channel.PUSH, "jpush"): ({"app_key": "key"}, {"master_secret": "s3cret-value"}),
+    (Channel.PUSH, "fcm"): ({}, {"service_account": json.dumps(SERVICE_ACCOUNT)}),
     (Channel.MINI_PROGRAM, "wechat"): ({"app_id": "wx1"}, {"app_secret": "s3cret-value"}),
 }
 every_provider = pytest.mark.parametrize(("channel", "provider"), list(PROVIDERS))
@@ -61,7 +79,7 @@ def test_everything_that_is_wrong_is_told_at_once(channel: Channel, provider: st
 def test_missing_settings_are_named_with_their_place(channel: Channel, provider: str) -> None:
     with pytest.raises(AccountSettingsInvalid) as error:
         build(channel, provider, {}, {})
-    required = [name for name in GOOD[channel, provider][0] if name != "username"]
+    required = [name for name in GOOD[channel, provider][0] if name not in {"username", "messaging_service_sid"}]
     for name in required:
         assert f"{name}: is missing among the settings" in error.value.problems
 
@@ -73,7 +91,9 @@ def test_value_of_a_secret_is_never_told(channel: Channel, provider: str) -> Non
     with pytest.raises(AccountSettingsInvalid) as error:
         build(channel, provider, {"timeout": "x"}, {secret: ["s3cret-value"], "other": "s3cret-value"})
     assert "s3cret-value" not in str(error.value)
-    assert "s3cret-value" not in repr(build(channel, provider, settings, secrets).__dict__)
+    shown = repr(build(channel, provider, settings, secrets).__dict__)
+    assert "s3cret-value" not in shown
+    assert PEM.decode().splitlines()[1] not in shown
 
 
 @pytest.mark.parametrize(
@@ -94,9 +114,45 @@ def test_smtp_login_is_given_whole_or_not_at_all() -> None:
         build(Channel.EMAIL, "smtp", settings, {})
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"messaging_service_sid": None}, "either sender or messaging_service_sid is needed"),
+        ({"sender": "+14155550100"}, "either sender or messaging_service_sid is needed"),
+        ({"account_sid": "SK1"}, "account_sid: String should match"),
+        ({"api_key": "SK1"}, "api_key and api_key_secret are given together"),
+        ({"validity_seconds": 36_001}, "validity_seconds: Input should be less"),
+        ({"status_callback": "https://host/twilio?key=s3cret-value"}, "status_callback: must hold neither a query"),
+        ({"status_callback": "https://me:s3cret-value@host/twilio"}, "status_callback: must hold neither a query"),
+        ({"status_callback": "/twilio"}, "status_callback: must be an address"),
+    ],
+)
+def test_what_twilio_cannot_use_is_told(change: Mapping[str, object], problem: str) -> None:
+    settings, secrets = GOOD[Channel.SMS, "twilio"]
+    with pytest.raises(AccountSettingsInvalid, match=problem) as error:
+        build(Channel.SMS, "twilio", {**settings, **change}, secrets)
+    assert "s3cret-value" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("/etc/account.json", "is not JSON: give the whole file"),
+        ("[]", "is not JSON"),
+        (json.dumps({**SERVICE_ACCOUNT, "project_id": "", "client_email": 1}), "project_id, client_email missing"),
+        (json.dumps({**SERVICE_ACCOUNT, "token_uri": "file:///token"}), "token_uri is no address"),
+        (json.dumps({**SERVICE_ACCOUNT, "private_key": "s3cret-value"}), "its private_key is no PEM key"),
+    ],
+)
+def test_service_account_that_cannot_be_read_is_told_without_its_text(text: str, problem: str) -> None:
+    with pytest.raises(AccountSettingsInvalid, match=problem) as error:
+        build(Channel.PUSH, "fcm", {}, {"service_account": text})
+    assert "s3cret-value" not in str(error.value)
+
+
 def test_unknown_provider_is_named_with_the_known_ones() -> None:
-    with pytest.raises(ProviderUnknown, match="known: aliyun"):
-        capabilities(Channel.SMS, "twilio")
+    with pytest.raises(ProviderUnknown, match="known: aliyun, twilio"):
+        capabilities(Channel.SMS, "tencent")
 
 
 def test_published_matrix_is_what_the_code_can_do() -> None:

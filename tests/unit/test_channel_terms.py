@@ -23,9 +23,19 @@ class Play:
     def __init__(self, *answers: object, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         self.answers, self.status, self.headers = list(answers), status, headers or {}
         self.asked: list[tuple[str, bytes]] = []
+        self.told: list[Mapping[str, str]] = []
 
-    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes, timeout: float) -> HttpResponse:  # noqa: ARG002, ASYNC109 - the transport's signature
+    async def post(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeout: float,  # noqa: ARG002, ASYNC109 - the transport's signature
+        http2: bool = False,  # noqa: ARG002 - the same
+    ) -> HttpResponse:
         self.asked.append((url, body))
+        self.told.append(headers)
         answer = self.answers.pop(0)
         return HttpResponse(self.status, self.headers, answer if isinstance(answer, bytes) else encoded(answer))
 

@@ -9,14 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.aliyun_messages import BusinessRefused, read_batch, read_single
-from sandbox.credentials import AliyunAccount, JPushAccount, SmtpAccount, WeChatAccount
+from sandbox.credentials import AliyunAccount, FcmAccount, JPushAccount, SmtpAccount, TwilioAccount, WeChatAccount
 from sandbox.fault_form import BadField, as_json, read_fault
 from sandbox.faults import Fault, Faults, Kind
+from sandbox.fcm import Fcm
+from sandbox.google_token import ServiceAccount
 from sandbox.http_call import Arrived, json_reply
 from sandbox.jpush import JPush
 from sandbox.ledger import Ledger
 from sandbox.mail import decoded
 from sandbox.smtp import SmtpServer
+from sandbox.twilio import Twilio
 from sandbox.wechat import WeChat
 from sandbox.wechat_tokens import Tokens
 
@@ -74,6 +77,47 @@ class Bench:
         text = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         reply = provider.answer(Arrived("POST", target, {}, text, 1), "send")
         return reply.status, json.loads(reply.body)
+
+
+FORM = st.dictionaries(
+    st.sampled_from(["To", "From", "Body", "ContentSid", "ContentVariables", "ValidityPeriod", "StatusCallback"]),
+    st.text() | st.sampled_from(["+14155550100", "http://[", "{}", "1"]),
+)
+DEVICE = some(
+    token=st.just("device-token-1"),
+    fid=st.just("cInstallation"),
+    notification=some(title=st.text(), body=st.text()),
+    data=some(theme=st.text()),
+    android=some(ttl=st.just("1s"), notification=some(tag=st.text())),
+    apns=some(headers=JSON),
+)
+
+
+@given(FORM)
+def test_whatever_form_arrives_is_answered_in_twilio_s_words(form: dict[str, str]) -> None:
+    bench = Bench()
+    provider = Twilio(account=TwilioAccount(), log=bench.ledger.logs["sms"], faults=bench.faults)
+    headers = {"authorization": next(iter(provider._logins))}
+    target = f"/2010-04-01/Accounts/{TwilioAccount().account_sid}/Messages.json"
+    body = urlencode(form).encode()
+    reply = provider.answer(Arrived("POST", target, headers, body, 1), "send")
+    answer = json.loads(reply.body)
+    assert ("sid" in answer) == (reply.status == 201)
+    assert ("code" in answer) == (reply.status >= 400)
+
+
+@given(some(message=DEVICE) | JSON)
+def test_whatever_message_arrives_is_answered_in_fcm_s_words(body: object) -> None:
+    bench = Bench()
+    bench.ledger.keep_bearer("ya29.x", 1e12)
+    service = ServiceAccount(account=FcmAccount(), ledger=bench.ledger)
+    provider = Fcm(account=FcmAccount(), log=bench.ledger.logs["push"], faults=bench.faults, service=service)
+    headers = {"authorization": "Bearer ya29.x"}
+    text = json.dumps(body).encode()
+    reply = provider.answer(Arrived("POST", "/v1/projects/sandbox-project/messages:send", headers, text, 1), "send")
+    answer = json.loads(reply.body)
+    assert ("name" in answer) == (reply.status == 200)
+    assert ("error" in answer) == (reply.status >= 400)
 
 
 @given(PUSH | JSON)
@@ -203,7 +247,8 @@ def talk(data: bytes, sizes: list[int], **account: int) -> tuple[list[bytes], li
         connection.data_received(data[:size])
         data = data[size:]
     codes = [line[:3] for line in wire.written.split(b"\r\n") if line[3:4] == b" "]
-    return codes, [record.message.content for record in log.records if isinstance(record.message.content, bytes)]
+    kept = [record.message.content for record in log.records if isinstance(record.message.content, bytes)]
+    return codes, [mail.partition(b"\r\n")[2] for mail in kept]  # without the Return-Path that the sandbox adds
 
 
 ENVELOPE = b"MAIL FROM:<s@s.example>\r\nRCPT TO:<a@example.com>\r\nDATA\r\n"

@@ -2,7 +2,9 @@ import time
 
 import pytest
 
+from sandbox.credentials import JPushAccount
 from sandbox.faults import Fault, Faults, Kind, falls_in_share
+from sandbox.jpush import JPush
 from sandbox.ledger import ChannelLog, Message
 
 
@@ -32,6 +34,7 @@ def test_the_same_recipient_and_reference_is_a_duplicate() -> None:
         "duplicates": 1,
         "max_per_recipient": 2,
         "token_calls": 0,
+        "by_provider": {"jpush": 4},
     }
     assert [record.call for record in log.of_recipient("a")] == [1, 2]
 
@@ -40,9 +43,45 @@ def test_clearing_starts_the_counts_again_but_not_the_numbers_of_calls() -> None
     log = a_log()
     log.accept(log.begin(), [message("a")])
     log.clear()
-    assert set(log.summary().values()) == {0}
+    assert not any(log.summary().values())
     assert log.begin() == 2
     assert log.summary()["calls"] == 1
+
+
+def test_fault_of_one_provider_is_none_of_the_other_s() -> None:
+    faults = Faults()
+    faults.add(fault(provider="fcm"))
+    faults.add(fault(Kind.DOWN, provider="jpush"))
+    faults.add(fault(Kind.RECIPIENT_ERROR, provider="fcm"))
+    assert faults.judge("push", "send", 1, (), provider="jpush").fault is None
+    assert faults.judge("push", "send", 1, (), provider="fcm").fault is not None
+    assert faults.is_down("push", "send", 1, provider="jpush")
+    assert not faults.is_down("push", "send", 1, provider="fcm")
+    assert faults.struck("push", "send", ["a"], provider="jpush") == {}
+    assert set(faults.struck("push", "send", ["a"], provider="fcm")) == {"a"}
+
+
+def test_accepted_messages_are_counted_by_provider() -> None:
+    log = a_log()
+    log.accept(log.begin(), [message("a"), message("b")], provider="fcm")
+    log.accept(log.begin(), [message("c")])
+    assert log.summary()["by_provider"] == {"fcm": 2, "jpush": 1}
+    assert [record.provider for record in log.records] == ["fcm", "fcm", "jpush"]
+
+
+def test_key_of_a_message_of_another_provider_is_no_known_cid() -> None:
+    account, log = JPushAccount(), a_log()
+    cid = f"{account.app_key}-00000000-0000-0000-0000-000000000001"
+    log.accept(log.begin(), [message("a", cid)], provider="fcm")
+    log.accept(log.begin(), [message("a", f"{cid}2")])
+    jpush = JPush(account=account, log=log, faults=Faults())
+    assert (jpush._first_result(cid), jpush._first_result(f"{cid}2")) == (None, "m-1")
+
+
+def test_journal_from_before_there_were_two_providers_is_still_read() -> None:
+    log = a_log()
+    log.restore({"channel": "push", "call": 7, "at": 1.0, "messages": [["a", "1", "m-1", {}]]})
+    assert (log.summary()["by_provider"], log.begin()) == ({"jpush": 1}, 8)
 
 
 def test_a_share_is_about_as_large_as_asked_for_and_grows_with_it() -> None:

@@ -1,14 +1,18 @@
-"""The access token of a WeChat app: fetched once for all who need it, kept until shortly before it expires."""
+"""The access token of an account: fetched once for all who need it, kept until shortly before it expires."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-#: The platform renews five minutes early, and both tokens are valid in between.
+from channels.refusal import Refusal
+
+#: Seconds before its end. WeChat renews as early, both tokens being valid in between; Google advises as much.
 MARGIN = 300.0
 #: After a fetch that only brought the refused token back, it is not fetched again for so long.
 BARREN = 30.0
+#: Nor one that was new and is refused like the one before, where each fetch brings another.
+HASTY = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,14 @@ class AccessToken:
 
     def __repr__(self) -> str:
         return f"AccessToken(value='***', expires_in={self.expires_in})"
+
+
+class TokenRefused(Exception):
+    """The provider gave no access token."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+        super().__init__(f"{refusal.code}: {refusal.detail}")
 
 
 class AccessTokens:
@@ -31,11 +43,11 @@ class AccessTokens:
         self._barren_until = 0.0
 
     async def current(self, *, refused: str | None = None) -> str:
-        """A valid token; `refused` is one that the platform has just turned down."""
+        """A valid token; `refused` is one that the provider has just turned down."""
         if self._value is not None and not self._is_stale(refused):
             return self._value
         if self._flight is None:
-            self._flight = asyncio.create_task(self._renew())
+            self._flight = asyncio.create_task(self._renew(was_refused=refused is not None and refused == self._value))
             self._flight.add_done_callback(self._landed)
         # shield: a caller that is cancelled must not take the token from the others.
         return await asyncio.shield(self._flight)
@@ -50,13 +62,14 @@ class AccessTokens:
         now = time.monotonic()
         return now >= self._good_until or (refused == self._value and now >= self._barren_until)
 
-    async def _renew(self) -> str:
+    async def _renew(self, *, was_refused: bool) -> str:
         before = self._value
         token = await self._fetch()
         now = time.monotonic()
         # A token that lives shorter than the margin is still used for half its life.
         self._good_until = now + max(token.expires_in - MARGIN, token.expires_in / 2)
-        self._barren_until = now + BARREN if token.value == before else 0.0
+        pause = BARREN if token.value == before else HASTY if was_refused else 0.0
+        self._barren_until = now + pause
         self._value = token.value
         return token.value
 

@@ -1,0 +1,157 @@
+"""The receipts that the sandbox pushes: read by our own readers, in every disorder."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+import requests
+from aiohttp import web
+from aiohttp.web_request import BaseRequest
+
+from channels.callback_readers import READERS
+from channels.callbacks import Callback
+from channels.message import Receipt, ReceiptKind
+from channels.states import Channel
+from sandbox.credentials import Accounts
+from sandbox.ledger import Message
+from sandbox.server import Listeners, Sandbox, listen
+
+ACCOUNTS = Accounts()
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "aliyun": {},
+    "twilio": {"auth_token": ACCOUNTS.twilio.auth_token},
+    "jpush": {"app_key": ACCOUNTS.jpush.app_key, "master_secret": ACCOUNTS.jpush.master_secret},
+    "wechat": {"push_token": "tok"},
+}
+CHANNELS = {
+    "aliyun": Channel.SMS,
+    "twilio": Channel.SMS,
+    "jpush": Channel.PUSH,
+    "wechat": Channel.MINI_PROGRAM,
+}
+
+
+class Taker:
+    """Whoever takes receipts: reads them as we do, and may refuse the first pushes."""
+
+    def __init__(self, provider: str, *, refuse: int = 0) -> None:
+        self.provider, self.refuse = provider, refuse
+        self.receipts: list[Receipt] = []
+        self.url = ""
+
+    async def take(self, request: BaseRequest) -> web.Response:
+        if self.refuse:
+            self.refuse -= 1
+            return web.Response(status=503)
+        called = Callback(
+            method="POST",
+            urls=[str(request.url)],
+            query=dict(parse_qsl(request.query_string)),
+            headers={name.lower(): value for name, value in request.headers.items()},
+            body=await request.read(),
+        )
+        read = READERS[CHANNELS[self.provider], self.provider]
+        heard = read(called, settings=SETTINGS[self.provider], now=datetime.now(UTC))
+        assert not heard.left
+        self.receipts.extend(heard.receipts)
+        return web.Response(body=heard.answer)
+
+
+@asynccontextmanager
+async def scene(taker: Taker) -> AsyncIterator[tuple[Sandbox, Listeners]]:
+    server = web.Server(taker.take)
+    inner = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    taker.url = f"http://127.0.0.1:{inner.sockets[0].getsockname()[1]}/take"
+    sandbox = Sandbox(accounts=ACCOUNTS, journal=None)
+    listeners = await listen(sandbox, host="127.0.0.1", http_port=0, smtp_port=0)
+    try:
+        yield sandbox, listeners
+    finally:
+        await listeners.close()
+        inner.close()
+        await server.shutdown()
+
+
+def accept(sandbox: Sandbox, taker: Taker, count: int) -> None:
+    """As if the provider had taken messages."""
+    log = sandbox._ledger.logs[CHANNELS[taker.provider].value]
+    for number in range(count):
+        message = Message(f"4477009{number:05d}", taker.url, f"m{number}", {"template_id": "T"})
+        log.accept(number, [message], provider=taker.provider)
+
+
+async def ask(listeners: Listeners, method: str, content: object = None) -> Any:
+    host, port = listeners.http
+    url = f"http://{host}:{port}/_receipts"
+    answer = await asyncio.to_thread(requests.request, method, url, json=content, timeout=20)
+    return answer.status_code, answer.json()
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - what is waited for knows no events
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("provider", list(SETTINGS))
+def test_each_message_gets_the_receipt_that_its_provider_gives(provider: str) -> None:
+    async def play() -> None:
+        taker = Taker(provider)
+        async with scene(taker) as (sandbox, listeners):
+            accept(sandbox, taker, 130)
+            form = {"provider": provider, "url": taker.url, "token": "tok", "failing": 0.2}
+            assert await ask(listeners, "POST", form) == (200, {"begun": True})
+            await until(lambda: len(taker.receipts) == 130)
+            kinds = Counter(receipt.kind for receipt in taker.receipts)
+            assert 10 < kinds[ReceiptKind.FAILED] < 50
+            assert kinds[ReceiptKind.DELIVERED] == 130 - kinds[ReceiptKind.FAILED]
+            assert {receipt.provider_message_id for receipt in taker.receipts} == {f"m{n}" for n in range(130)}
+            accept(sandbox, taker, 1)
+            await until(lambda: len(taker.receipts) == 131)
+
+    asyncio.run(play())
+
+
+def test_receipts_come_twice_mixed_and_for_strangers_when_they_are_asked_to() -> None:
+    async def play() -> None:
+        taker = Taker("aliyun", refuse=2)
+        async with scene(taker) as (sandbox, listeners):
+            accept(sandbox, taker, 50)
+            form = {"provider": "aliyun", "url": taker.url, "times": 2, "order": "shuffled", "strangers": 3}
+            await ask(listeners, "POST", form)
+            await until(lambda: len(taker.receipts) == 103)
+            ids = [receipt.provider_message_id for receipt in taker.receipts]
+            assert ids[:50] != sorted(ids[:50], key=str)
+            assert len({receipt.dedupe for receipt in taker.receipts}) == 53
+            _, told = await ask(listeners, "GET")
+            assert told["receipts"]["aliyun"]["pushed"] == 103
+            assert (await ask(listeners, "DELETE"))[1] == {"ended": 1}
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    ("form", "field"),
+    [
+        ({"provider": "smtp", "url": "http://x/"}, "provider"),
+        ({"provider": "aliyun"}, "url"),
+        ({"provider": "aliyun", "url": "ftp://x/"}, "url"),
+        ({"provider": "aliyun", "url": "http://x/", "times": 0}, "times"),
+        ({"provider": "aliyun", "url": "http://x/", "order": "random"}, "order"),
+        ({"provider": "aliyun", "url": "http://x/", "colour": 1}, "colour"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_named(form: dict[str, object], field: str) -> None:
+    async def play() -> None:
+        async with scene(Taker("aliyun")) as (_, listeners):
+            status, told = await ask(listeners, "POST", form)
+            assert (status, told["field"]) == (400, field)
+            json.dumps(told)
+
+    asyncio.run(play())
