@@ -4,10 +4,11 @@ RFC 5322 for the header, RFC 2047 for words that are not ASCII, RFC 2046 for `mu
 """
 
 import re
-from base64 import b64encode
-from collections.abc import Iterator, Mapping
+import time
+from binascii import b2a_base64
+from collections.abc import Iterator
 from email.utils import formatdate
-from uuid import UUID
+from functools import lru_cache
 
 from channels.message import EmailContent
 
@@ -32,28 +33,27 @@ class HeaderInvalid(ValueError):
         super().__init__(f"header {name!r} {problem}")
 
 
-def message_id(delivery_id: UUID, domain: str) -> str:
-    """The same for every try of a delivery, so that whoever receives it twice can tell."""
-    return f"<{delivery_id}@{domain}>"
-
-
-def build(*, sender: str, recipient: str, content: EmailContent, delivery_id: UUID, domain: str) -> bytes:
+def build(*, sender: str, recipient: str, content: EmailContent, message_id: str, boundary: str) -> bytes:
     """`sender` is a complete From value in ASCII; every line ends in CRLF and has at most 998 characters.
 
     Raises:
         HeaderInvalid: a header of the content is ours, is no header name, or holds a line break.
     """
-    head = [
-        f"From: {sender}",
-        f"To: {recipient}",
-        f"Subject: {encoded(content.subject, 'Subject')}",
-        f"Date: {formatdate(usegmt=True)}",
-        f"Message-ID: {message_id(delivery_id, domain)}",
-        "MIME-Version: 1.0",
-        *_extra(content.headers),
-    ]
-    lines = [*head, *_body(content, f"=_{delivery_id.hex}"), ""]
-    return CRLF.join(lines).encode("ascii")
+    head = (
+        f"From: {sender}\r\n"
+        f"To: {recipient}\r\n"
+        f"Subject: {encoded(content.subject, 'Subject')}\r\n"
+        f"Date: {_date(int(time.time()))}\r\n"
+        f"Message-ID: {message_id}\r\n"
+        "MIME-Version: 1.0\r\n"
+    )
+    extra = "".join([f"{_own_name(name)}: {encoded(value, name)}\r\n" for name, value in content.headers.items()])
+    return f"{head}{extra}{_body(content, boundary)}\r\n".encode("ascii")
+
+
+@lru_cache(maxsize=2)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 def encoded(value: str, name: str) -> str:
@@ -61,8 +61,13 @@ def encoded(value: str, name: str) -> str:
         raise HeaderInvalid(name=name, problem="holds a line break or another control character")
     if value.isascii() and len(name) + 2 + len(value) <= _LONGEST_LINE and "=?" not in value:
         return value
-    words = (f"=?utf-8?b?{b64encode(chunk).decode()}?=" for chunk in _chunks(value))
-    return f"{CRLF} ".join(words)
+    return _words(value)
+
+
+@lru_cache(maxsize=64)
+def _words(value: str) -> str:
+    """A subject is often the same for everybody."""
+    return f"{CRLF} ".join(f"=?utf-8?b?{_base64(chunk)}?=" for chunk in _chunks(value))
 
 
 def _chunks(value: str) -> Iterator[bytes]:
@@ -77,35 +82,50 @@ def _chunks(value: str) -> Iterator[bytes]:
     yield chunk
 
 
-def _extra(headers: Mapping[str, str]) -> Iterator[str]:
-    for name, value in headers.items():
-        if not _NAME.fullmatch(name):
-            raise HeaderInvalid(name=name, problem="is no header name")
-        if name.lower() in RESERVED or name.lower().startswith("content-"):
-            raise HeaderInvalid(name=name, problem="is set by the sender, not by the content")
-        yield f"{name}: {encoded(value, name)}"
+@lru_cache(maxsize=64)
+def _own_name(name: str) -> str:
+    """The name of a header that the content may set."""
+    if not _NAME.fullmatch(name):
+        raise HeaderInvalid(name=name, problem="is no header name")
+    if name.lower() in RESERVED or name.lower().startswith("content-"):
+        raise HeaderInvalid(name=name, problem="is set by the sender, not by the content")
+    return name
 
 
-def _body(content: EmailContent, boundary: str) -> Iterator[str]:
+def _body(content: EmailContent, boundary: str) -> str:
+    text = _part("plain", content.text)
     if not content.html:
-        yield from _part("plain", content.text)
-        return
-    yield f'Content-Type: multipart/alternative; boundary="{boundary}"'
-    yield ""
-    for kind, text in (("plain", content.text), ("html", content.html)):
-        yield f"--{boundary}"
-        yield from _part(kind, text)
-    yield f"--{boundary}--"
+        return text
+    return (
+        f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'
+        f"--{boundary}\r\n{text}\r\n--{boundary}\r\n{_part('html', content.html)}\r\n--{boundary}--"
+    )
 
 
-def _part(kind: str, text: str) -> Iterator[str]:
-    lines = _BREAK.split(text)
-    plain = text.isascii() and all(len(line) <= _LONGEST_LINE for line in lines)
-    yield f'Content-Type: text/{kind}; charset="{"us-ascii" if plain else "utf-8"}"'
-    yield f"Content-Transfer-Encoding: {'7bit' if plain else 'base64'}"
-    yield ""
-    if plain:
-        yield from lines
-        return
-    data = b64encode(CRLF.join(lines).encode()).decode()
-    yield from (data[start : start + _LINE] for start in range(0, len(data), _LINE))
+def _part(kind: str, text: str) -> str:
+    whole = _BREAK.sub(CRLF, text) if "\r" in text else text.replace("\n", CRLF)
+    if whole.isascii() and _lines_fit(whole):
+        return f'Content-Type: text/{kind}; charset="us-ascii"\r\nContent-Transfer-Encoding: 7bit\r\n\r\n{whole}'
+    return (
+        f'Content-Type: text/{kind}; charset="utf-8"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+        f"{_wrapped(_base64(whole.encode()))}"
+    )
+
+
+def _lines_fit(text: str) -> bool:
+    """In strides of a longest line: a few looks instead of one a line."""
+    start = 0
+    while len(text) - start > _LONGEST_LINE:
+        end = text.rfind(CRLF, start, start + _LONGEST_LINE + len(CRLF))
+        if end < 0:
+            return False
+        start = end + len(CRLF)
+    return True
+
+
+def _wrapped(data: str) -> str:
+    return CRLF.join([data[start : start + _LINE] for start in range(0, len(data), _LINE)])
+
+
+def _base64(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode("ascii")

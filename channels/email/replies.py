@@ -18,6 +18,8 @@ class Stage(StrEnum):
     RCPT = "rcpt"
     DATA = "data"
     DONE = "done"  # after the final dot
+    RESET = "rset"
+    QUIT = "quit"
 
 
 #: Enhanced codes in our classes: the exact one first, then its subject (`5.7`), then its class (`5`).
