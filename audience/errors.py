@@ -72,3 +72,11 @@ class NothingToMultiply(AudienceError):
     def __init__(self, *, key: str) -> None:
         self.key = key
         super().__init__(f"product line {key!r} has no imported customers: `themeline import retail FILE` first")
+
+
+class LimitsInvalid(AudienceError):
+    """A limits file cannot be used. Holds every problem that could be seen at once."""
+
+    def __init__(self, *, where: str, problems: Sequence[str]) -> None:
+        self.where, self.problems = where, tuple(problems)
+        super().__init__("\n".join([f"{where} cannot be used as it is:", *(f"  {problem}" for problem in problems)]))

@@ -1,14 +1,30 @@
 """Provider accounts: kept, paused, resumed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from channels.price import Price
+from channels.rate import RateWindow
 from channels.service.errors import AccountUnfit, AccountUnknown
 from channels.states import Channel
 from models.delivery import ProviderAccount
-from models.queries import provider_accounts
+from models.queries import permits, provider_accounts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What was agreed on for an account: how fast, at what price, and beside which others it is used."""
+
+    pool: str | None = None
+    weight: int = 1
+    windows: Sequence[RateWindow] = ()
+    price: Price | None = None
+
+
+_NO_TERMS = Terms()
 
 
 def account_by_key(session: Session, key: str) -> ProviderAccount:
@@ -27,6 +43,7 @@ def upsert_account(
     provider: str,
     settings: Mapping[str, Any],
     secrets: bytes | None,
+    terms: Terms = _NO_TERMS,
 ) -> ProviderAccount:
     """Add an account or change its settings and secrets (already encrypted); a pause stays as it is.
 
@@ -46,6 +63,10 @@ def upsert_account(
         provider=provider,
         settings=settings,
         secrets=secrets,
+        pool=terms.pool,
+        weight=terms.weight,
+        windows=permits.stored_windows(terms.windows),
+        price=terms.price,
     )
 
 

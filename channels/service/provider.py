@@ -1,7 +1,7 @@
 """From an account in the database to a provider that is ready to send, and back."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
@@ -9,9 +9,11 @@ from sqlalchemy.orm import Session
 from channels.account_file import AccountEntry, Limits, NoticeTemplate
 from channels.errors import ProductLineUnknown
 from channels.message import Provider
-from channels.registry import build_provider
-from channels.service.account import upsert_account
+from channels.rate import RateWindow
+from channels.registry import PROVIDERS, build_provider
+from channels.service.account import Terms, upsert_account
 from channels.service.errors import AccountUnfit
+from channels.states import Channel
 from channels.transport import HttpTransport, Transport
 from models.delivery import ProviderAccount
 from models.product_line import ProductLine
@@ -56,7 +58,18 @@ def apply_account(
         provider=entry.provider,
         settings={**entry.settings, **_beside(entry)},
         secrets=cipher.encrypt(json.dumps(dict(secrets))),
+        terms=Terms(
+            pool=entry.pool,
+            weight=entry.weight,
+            windows=entry.limits.in_force(documented_windows(entry.channel, entry.provider)),
+            price=entry.price.as_price() if entry.price else None,
+        ),
     )
+
+
+def documented_windows(channel: Channel, provider: str) -> Sequence[RateWindow]:
+    """Those that stand beside the provider's module, as `LIMITS`; none of a provider that there is not."""
+    return getattr(PROVIDERS.get((channel, provider)), "LIMITS", ())
 
 
 def limits_of(account: ProviderAccount) -> Limits:
