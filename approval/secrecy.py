@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hmac
 from collections.abc import Sequence
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -33,7 +34,8 @@ class Cipher:
         if not kept:
             raise SecretKeyMissing
         self._count = len(kept)
-        fernets = [_fernet(key, position) for position, key in enumerate(kept, start=1)]
+        self._keys = [_fernet_key(key, position) for position, key in enumerate(kept, start=1)]
+        fernets = [Fernet(key) for key in self._keys]
         self._newest, self._fernet = fernets[0], MultiFernet(fernets)
 
     @classmethod
@@ -63,17 +65,23 @@ class Cipher:
         """The same secret under the first key, so that older keys can be dropped."""
         return self.encrypt(self.decrypt(token))
 
+    def keys_for(self, purpose: str) -> tuple[bytes, ...]:
+        """A key of 32 bytes made from each of ours for one purpose alone, such as signing links; the newest first."""
+        return tuple(
+            hmac.digest(base64.urlsafe_b64decode(key), f"themeline {purpose}".encode(), "sha256") for key in self._keys
+        )
+
     def __repr__(self) -> str:
         return f"Cipher(<{self._count} keys>)"
 
 
-def _fernet(key: str, position: int) -> Fernet:
+def _fernet_key(key: str, position: int) -> bytes:
     if _is_fernet_key(key):
-        return Fernet(key)
+        return key.encode()
     if len(key) < SHORTEST_PASSPHRASE:
         raise SecretKeyTooShort(position=position, least=SHORTEST_PASSPHRASE)
     derived = Scrypt(salt=_SALT, length=_KEY_BYTES, n=2**14, r=8, p=1).derive(key.encode())
-    return Fernet(base64.urlsafe_b64encode(derived))
+    return base64.urlsafe_b64encode(derived)
 
 
 def _is_fernet_key(key: str) -> bool:

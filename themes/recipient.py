@@ -3,9 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
+
+from themes.signed_links import LinkKind, LinkSigner
 
 #: Values that a customer may lack, and the column of the customers' table that then is empty.
 NULLABLE: Mapping[str, str] = {"customer.name": "name"}
+
+#: Stands for a delivery in the links of a preview, which do nothing.
+PREVIEW = "preview"
 
 CUSTOMER_FIELDS = ("id", "name", "country", "language", "timezone")
 
@@ -45,6 +51,20 @@ def links(theme_key: str, *, public_url: str, reference: str) -> dict[str, str]:
     }
 
 
+class RecipientLinks:
+    """The links of one theme's messages: prepared once, asked for each recipient."""
+
+    def __init__(self, theme_key: str, *, public_url: str, signer: LinkSigner) -> None:
+        self.to_theme = {"link": f"{public_url}/t/{quote(theme_key, safe='')}"}
+        self._leave = f"{public_url}/{LinkKind.UNSUBSCRIBE.value}"
+        self._signer = signer
+
+    def of(self, delivery_id: UUID) -> dict[str, str]:
+        """As `links` has them; the way out of the list is signed, so that it works without a login."""
+        token = self._signer.token(LinkKind.UNSUBSCRIBE, delivery_id)
+        return {**self.to_theme, "unsubscribe_link": f"{self._leave}/{token}"}
+
+
 def sample(*, theme_key: str, public_url: str) -> dict[str, Any]:
     """Somebody made up, for previews of a theme that reaches nobody yet."""
     return recipient(
@@ -55,5 +75,5 @@ def sample(*, theme_key: str, public_url: str) -> dict[str, Any]:
         timezone="Europe/London",
         theme_key=theme_key,
         public_url=public_url,
-        reference="preview",
+        reference=PREVIEW,
     )

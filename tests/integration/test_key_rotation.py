@@ -70,6 +70,7 @@ def test_old_key_can_be_dropped_after_the_verb_and_not_before(old: Scene, cli: C
     assert told == {
         "people": {"rewritten": len(PEOPLE), "current": 0, "unreadable": []},
         "provider_accounts": {"rewritten": 4, "current": 0, "unreadable": []},
+        "callback_endpoints": {"rewritten": 0, "current": 0, "unreadable": []},
     }
     for login in PEOPLE:
         signs(old, NEW, login)
@@ -141,4 +142,8 @@ def test_every_encrypted_column_is_among_those_that_are_rotated() -> None:
         for column in table.columns
         if isinstance(column.type, LargeBinary)
     }
-    assert encrypted == {("people", "totp_secret"), ("provider_accounts", "secrets")}
+    assert encrypted == {
+        ("people", "totp_secret"),
+        ("provider_accounts", "secrets"),
+        ("callback_endpoints", "secret"),
+    }
