@@ -8,6 +8,8 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from logs import LogFormat
+
 
 def _seconds(value: object) -> object:
     """A plain number counts seconds; `PT90S` and `00:01:30` say the same."""
@@ -40,6 +42,15 @@ class Settings(BaseSettings):
     code_attempts: int = Field(5, description="wrong codes in a row that lock a person")
     code_lock: Duration = Field(timedelta(minutes=15), description="how long a person stays locked")
     public_url: str = Field("https://go.example.com", description="where the links in messages lead")
+    http_host: str = Field("127.0.0.1", description="where the HTTP service listens; a proxy with TLS stands before it")
+    http_port: int = Field(0, description="port of the HTTP service; 0 takes a free one")
+    callback_url: str | None = Field(
+        None, description="where providers reach the HTTP service; as THEMELINE_PUBLIC_URL, if not set"
+    )
+    metrics_token: SecretStr | None = Field(
+        None, description="whoever shows it may read /metrics; without it, this machine alone may"
+    )
+    log_format: LogFormat = Field(LogFormat.TEXT, description="text for people, or json: one document a line")
     launch_grace: Duration = Field(timedelta(minutes=30), description="a start later than this is missed")
     lease: Duration = Field(timedelta(seconds=60), description="how long a batch is held without a heartbeat")
     retry_base: Duration = Field(timedelta(seconds=2), description="first back-off of a transient error")

@@ -10,8 +10,10 @@ from sqlalchemy.orm import Session
 
 from channels.service.errors import DeliveryUnknown
 from models.delivery import Attempt, Delivery
-from models.queries import delivery_rows
+from models.inquiry import InquiryRow
+from models.queries import delivery_rows, receipts
 from models.queries.delivery_rows import COLUMNS, RowFilter
+from models.receipt import ReceiptRow
 
 
 def list_deliveries(
@@ -24,17 +26,28 @@ def delivery_with_attempts(session: Session, delivery_id: UUID) -> tuple[Deliver
     delivery = delivery_rows.one(session, delivery_id)
     if delivery is None:
         raise DeliveryUnknown(delivery_id)
-    return delivery, delivery_rows.attempts(session, delivery_id)
+    return delivery, delivery_rows.attempts(session, delivery.seq)
+
+
+def receipts_of(session: Session, delivery_id: UUID) -> Sequence[ReceiptRow]:
+    """What providers, mailboxes and the person said of a delivery, in the order in which it happened."""
+    return sorted(receipts.of_deliveries(session, [delivery_id]), key=lambda one: (one.occurred_at, one.id))
+
+
+def inquiry_of(session: Session, seq: int) -> InquiryRow | None:
+    """What the provider last said of it when it was asked; None: it was never asked."""
+    return session.get(InquiryRow, seq, populate_existing=True)
 
 
 def export_deliveries(session: Session, *, wanted: RowFilter) -> Iterator[list[str]]:
     """The header and then one list of texts a row, ready for `csv.writer`; never more than a chunk in memory."""
     yield list(COLUMNS)
     for row in delivery_rows.stream(session, wanted=wanted):
-        yield [_as_text(row[name]) for name in COLUMNS]
+        yield [as_text(row[name]) for name in COLUMNS]
 
 
-def _as_text(value: object) -> str:
+def as_text(value: object) -> str:
+    """As a cell of CSV."""
     if value is None:
         return ""
     if isinstance(value, datetime):

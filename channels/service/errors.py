@@ -84,3 +84,31 @@ class NotSentAgain(ChannelError):
         self.theme_keys = tuple(theme_keys)
         named = ", ".join(map(repr, theme_keys))
         super().__init__(f"taken down, so nothing of it is sent again: {named}; `mark sent` is what can be said of it")
+
+
+class ChannelNotOpen(ChannelError):
+    """Only a channel that a theme sends on can be cancelled."""
+
+    def __init__(self, *, theme_key: str, channel: str) -> None:
+        self.theme_key, self.channel = theme_key, channel
+        super().__init__(f"theme {theme_key!r} does not send by {channel}, or does no more: there is nothing to cancel")
+
+
+class TestRecipientUnfit(ChannelError):
+    """A test message goes to one of our own people, at an address of hers."""
+
+    __test__ = False  # to pytest: this is no test
+
+    def __init__(self, *, login: str, problem: str) -> None:
+        self.login, self.problem = login, problem
+        super().__init__(f"no test message can go to {login!r}: {problem}")
+
+
+class TestSendFailed(ChannelError):
+    """The provider did not take a test message."""
+
+    __test__ = False  # to pytest: this is no test
+
+    def __init__(self, *, account: str, error: str, code: str, detail: str) -> None:
+        self.account, self.error, self.code, self.detail = account, error, code, detail
+        super().__init__(f"account {account!r} did not take the test message ({error}): {code} {detail}".rstrip())

@@ -5,18 +5,38 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from approval.service.record import Act, write_down
 from channels.service.distribution import theme_by_key
 from channels.service.errors import NotInDoubt, NotSentAgain
 from channels.states import Channel, DeliveryState, ErrorClass, Purpose
 from models.queries import distributions, retries
-from models.queries.retries import FailedFilter
+from models.queries.retries import TAKEN, FailedFilter, Settled
 from models.theme import Theme
 from themes.revocation import TAKEN_DOWN
+
+#: Why a retry leaves a delivery alone, in the words of its report -> what that means.
+LEFT_BECAUSE: Mapping[str, str] = MappingProxyType(
+    {
+        "theme_over": "the theme has ended or was taken down: a late message is worse than none",
+        "theme_not_live": "the theme is neither live nor paused",
+        "other_revision": "the theme is live on another revision than the one that this was approved with",
+        "offer_over": "an offer of the theme has ended: its message would come too late",
+        "channel_cancelled": "a person cancelled the rest of this channel",
+        "failed_since": "it failed, or failed again, after this retry was asked for: ask again",
+        "receipt_waits": "the provider has reported it as delivered: the report is just being joined to it",
+        "suppressed": "the address was suppressed since",
+        "no_consent": "the customer withdrew the consent",
+        "unknown": "in doubt: only its replay, the provider's word or a settlement brings it on",
+    }
+)
+
+#: Who asks, where nobody is named.
+FORM = "form:retry-deliveries"
 
 
 class Settlement(StrEnum):
@@ -25,13 +45,36 @@ class Settlement(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which deliveries of a theme a person means; what is None does not matter."""
+
+    channel: Channel | None = None
+    error_class: ErrorClass | None = None
+    error_code: str | None = None
+    since: datetime | None = None
+    ids: Sequence[UUID] | None = None
+
+    def told(self) -> dict[str, str]:
+        """What was asked for, in words, without what was left open."""
+        asked = {
+            "channel": self.channel,
+            "error_class": self.error_class,
+            "error_code": self.error_code,
+            "since": self.since and self.since.isoformat(),
+            "ids": None if self.ids is None else f"{len(self.ids)} named",
+        }
+        return {name: str(value) for name, value in asked.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetryReport:
     """What a retry took and what it left, per channel; and what else must happen before the taken ones leave."""
 
     theme_key: str
     dry_run: bool
+    asked: Mapping[str, str]  # the filter, in words
     taken: Mapping[Channel, int]
-    left: Mapping[Channel, Mapping[str, int]]  # reason -> count
+    left: Mapping[Channel, Mapping[str, int]]  # a word of LEFT_BECAUSE -> count
     held_up: Mapping[Channel, str]  # taken, but the channel may not send now, and why
 
     @property
@@ -54,35 +97,39 @@ def retry_failed(
     error_class: ErrorClass | None = None,
     error_code: str | None = None,
     since: datetime | None = None,
+    ids: Sequence[UUID] | None = None,
     dry_run: bool = False,
+    by: str = FORM,
+    asked_at: datetime | None = None,
+    flow_run_id: UUID | None = None,
     now: datetime,
 ) -> RetryReport:
     """Make the failed deliveries that match due now, each once however often this is called, with a fresh budget.
 
-    Left alone, and counted: those of a theme that is over or not live, of another revision than the live one, of
-    addresses suppressed since, of customers without consent, and those in doubt (`unknown`), which only their replay or
-    a person settles. Of a theme that was taken down only its correction is retried.
+    Whatever has failed again after `asked_at` (now, if not told) is left, so that a retry that is pressed twice, or
+    waits for its turn, sends nobody's message a third time. Left alone and counted as well is what LEFT_BECAUSE names.
+    Of a theme that was taken down only its correction is retried.
 
     Raises:
         DeliveryThemeUnknown
     """
     theme = theme_by_key(session, theme_key)
-    wanted = FailedFilter(
-        theme_id=theme.id, channel=channel, error_class=error_class, error_code=error_code, since=since
+    asked = Wanted(channel=channel, error_class=error_class, error_code=error_code, since=since, ids=ids)
+    wanted = _filter(session, theme, asked)
+    counted = retries.judge_failed if dry_run else retries.take_failed
+    judged = counted(session, wanted=wanted, asked_at=asked_at or now, now=now)
+    taken = {of_channel: count for (of_channel, why), count in judged.items() if why == TAKEN}
+    report = RetryReport(
+        theme_key=theme_key,
+        dry_run=dry_run,
+        asked=asked.told(),
+        taken=taken,
+        left=_left(judged, retries.count_unknown(session, wanted)),
+        held_up=_held_up(session, theme, taken, now),
     )
-    judged = retries.judge_failed(session, wanted=wanted, now=now)
-    left: dict[Channel, dict[str, int]] = {}
-    for (of_channel, why), count in judged.items():
-        if why != "taken":
-            left.setdefault(of_channel, {})[why] = count
-    for of_channel, count in retries.count_unknown(session, wanted).items():
-        left.setdefault(of_channel, {})["unknown"] = count
-    taken = _would_take(judged) if dry_run else retries.take_failed(session, wanted=wanted, now=now)
-    if not dry_run:
-        retries.reopen_complete(session, theme_id=theme.id, channels=list(taken))
-    return RetryReport(
-        theme_key=theme_key, dry_run=dry_run, taken=taken, left=left, held_up=_held_up(session, theme, taken, now)
-    )
+    if taken and not dry_run:
+        _write_down(session, report, by=by, flow_run_id=flow_run_id, now=now)
+    return report
 
 
 def settle_unknown(session: Session, *, ids: Sequence[UUID], settlement: Settlement, by: str, now: datetime) -> int:
@@ -92,24 +139,69 @@ def settle_unknown(session: Session, *, ids: Sequence[UUID], settlement: Settlem
         NotInDoubt: one of them is not `unknown` (any more); nothing is changed then.
         NotSentAgain: one is of a theme that was taken down.
     """
-    values: dict[str, Any] = {"error_class": None, "error_code": None}
-    if settlement is Settlement.MARK_SENT:
-        values |= {"state": DeliveryState.SENT, "sent_at": now}
-    elif taken_down := retries.themes_taken_down_of(session, ids):
-        raise NotSentAgain(taken_down)
-    else:
-        values |= {"state": DeliveryState.RETRYING, "due_at": now, "first_tried_at": None}
-    moved, themes = retries.settle_unknown(session, ids=ids, values=values, note=f"{settlement} by {by}", now=now)
-    if missing := sorted(set(ids) - set(moved)):
+    wanted = FailedFilter(distributions=retries.distributions_of_deliveries(session, ids), ids=ids)
+    moved = _settle(session, wanted, settlement, by, now)
+    if missing := sorted(set(ids) - {one.id for one in moved}):
         raise NotInDoubt(missing)
-    if settlement is Settlement.SEND_AGAIN:
-        for theme_id, channels in themes.items():
-            retries.reopen_complete(session, theme_id=theme_id, channels=list(channels))
     return len(moved)
 
 
-def _would_take(judged: Mapping[tuple[Channel, str], int]) -> Mapping[Channel, int]:
-    return {channel: count for (channel, why), count in judged.items() if why == "taken"}
+def settle_matching(
+    session: Session,
+    *,
+    theme_key: str,
+    channel: Channel | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    settlement: Settlement,
+    by: str,
+    now: datetime,
+) -> int:
+    """The same of every delivery of a theme that is in doubt and matches, by when it came into doubt.
+
+    Raises:
+        DeliveryThemeUnknown
+        NotSentAgain: the theme was taken down.
+    """
+    theme = theme_by_key(session, theme_key)
+    of = retries.distributions_of(session, theme_id=theme.id, channel=channel)
+    return len(_settle(session, FailedFilter(distributions=of, since=since, until=until), settlement, by, now))
+
+
+def count_in_doubt(
+    session: Session,
+    *,
+    theme_key: str,
+    channel: Channel | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> int:
+    """How many `settle_matching` would settle. Raises DeliveryThemeUnknown."""
+    theme = theme_by_key(session, theme_key)
+    of = retries.distributions_of(session, theme_id=theme.id, channel=channel)
+    return sum(retries.count_unknown(session, FailedFilter(distributions=of, since=since, until=until)).values())
+
+
+def _filter(session: Session, theme: Theme, asked: Wanted) -> FailedFilter:
+    return FailedFilter(
+        distributions=retries.distributions_of(session, theme_id=theme.id, channel=asked.channel),
+        error_class=asked.error_class,
+        error_code=asked.error_code,
+        since=asked.since,
+        ids=asked.ids,
+    )
+
+
+def _left(
+    judged: Mapping[tuple[Channel, str], int], unknown: Mapping[Channel, int]
+) -> Mapping[Channel, Mapping[str, int]]:
+    left: dict[Channel, dict[str, int]] = {}
+    for (channel, why), count in judged.items():
+        if why != TAKEN:
+            left.setdefault(channel, {})[why] = count
+    for channel, count in unknown.items():
+        left.setdefault(channel, {})["unknown"] = count
+    return left
 
 
 def _held_up(session: Session, theme: Theme, taken: Mapping[Channel, int], now: datetime) -> Mapping[Channel, str]:
@@ -120,3 +212,39 @@ def _held_up(session: Session, theme: Theme, taken: Mapping[Channel, int], now: 
         if distribution.channel in taken and closed is not None:
             held_up[distribution.channel] = closed
     return held_up
+
+
+def _settle(
+    session: Session, wanted: FailedFilter, settlement: Settlement, by: str, now: datetime
+) -> Sequence[Settled]:
+    to_state = DeliveryState.SENT
+    if settlement is Settlement.SEND_AGAIN:
+        if taken_down := retries.themes_taken_down_of(session, wanted.distributions):
+            raise NotSentAgain(taken_down)
+        to_state = DeliveryState.RETRYING
+    note = f"{settlement} by {by}"
+    moved = retries.settle_unknown(session, wanted=wanted, to_state=to_state, note=note, now=now)
+    for key, count in sorted(Counter(one.theme_key for one in moved).items()):
+        details = {"as": settlement.value, "settled": count}
+        act = Act(act="settle", actor=by, object_kind="theme", object_key=key, theme_key=key, details=details)
+        write_down(session, act, now=now)
+    return moved
+
+
+def _write_down(session: Session, report: RetryReport, *, by: str, flow_run_id: UUID | None, now: datetime) -> None:
+    key = report.theme_key
+    details = {
+        "asked": dict(report.asked),
+        "taken": {channel.value: count for channel, count in report.taken.items()},
+        "left": dict(report.left_by_reason),
+    }
+    act = Act(
+        act="retry",
+        actor=by,
+        object_kind="theme",
+        object_key=key,
+        theme_key=key,
+        flow_run_id=flow_run_id,
+        details=details,
+    )
+    write_down(session, act, now=now)

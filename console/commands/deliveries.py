@@ -14,26 +14,22 @@ from uuid import UUID
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from channels.service import delivery, distribution, retry
+from channels.service import delivery, distribution
 from channels.service.distribution import ChannelProgress
-from channels.states import Channel, DeliveryState, ErrorClass
-from console.flow_runs import run_flow
-from console.operator import operator
-from console.printing import JsonOption, print_json, print_table, tell
-from console.reading import read_instant
+from channels.states import DeliveryState
+from console.commands import delivery_acts
+from console.commands.delivery_acts import ChannelOption, ClassOption
+from console.printing import JsonOption, print_json, print_table
 from console.verbs import verb_group
 from console.writing import written_whole
 from models.database import Database
-from models.queries import distributions
 from models.queries.delivery_rows import RowFilter
 from themes.service.finding import require_theme
 
 app = verb_group("Deliveries, their attempts, and retries.")
 
 ThemeOption = Annotated[str | None, typer.Option(help="Only this theme.")]
-ChannelOption = Annotated[Channel | None, typer.Option(help="Only this channel.")]
 StateOption = Annotated[DeliveryState | None, typer.Option(help="Only this state.")]
-ClassOption = Annotated[ErrorClass | None, typer.Option("--error-class", help="Only failures of this class.")]
 
 
 @app.command("list")
@@ -62,7 +58,7 @@ def list_deliveries(
 
 @app.command("show")
 def show(delivery_id: Annotated[UUID, typer.Argument(metavar="ID")], *, as_json: JsonOption = False) -> None:
-    """One delivery with every attempt, in the provider's own words."""
+    """One delivery with every attempt and receipt, in the provider's own words."""
     with Database.from_settings().begin() as session:
         row, attempts = delivery.delivery_with_attempts(session, delivery_id)
         found = {
@@ -90,11 +86,28 @@ def show(delivery_id: Annotated[UUID, typer.Argument(metavar="ID")], *, as_json:
             }
             for one in attempts
         ]
+        said = [
+            {
+                "occurred_at": one.occurred_at,
+                "kind": one.kind,
+                "error_class": one.error_class,
+                "code": one.code,
+                "detail": one.detail,
+                "provider_message_id": one.provider_message_id,
+            }
+            for one in delivery.receipts_of(session, row.id)
+        ]
+        asked = delivery.inquiry_of(session, row.seq)
+        inquired = None if asked is None else {"asked_at": asked.asked_at, "times": asked.asked, "answer": asked.answer}
     if as_json:
-        print_json({**found, "attempts": tried})
+        print_json({**found, "attempts": tried, "receipts": said, "inquiry": inquired})
         return
     print_table("Delivery", ["field", "value"], list(found.items()))
     print_table("Attempts", list(tried[0]) if tried else ["number"], [list(one.values()) for one in tried])
+    if said:
+        print_table("Receipts", list(said[0]), [list(one.values()) for one in said])
+    if inquired is not None:
+        print_table("The provider was asked", list(inquired), [list(inquired.values())])
 
 
 @app.command("export")
@@ -127,67 +140,6 @@ def _write_json(target: TextIO, rows: Iterator[list[str]]) -> None:
         target.write(f"{separator}\n{json.dumps(dict(zip(header, row, strict=True)), ensure_ascii=False)}")
         separator = ","
     target.write("[]\n" if separator == "[" else "\n]\n")
-
-
-@app.command("retry")
-def retry_deliveries(
-    theme: Annotated[str, typer.Argument(help="The theme's key.")],
-    *,
-    channel: ChannelOption = None,
-    error_class: ClassOption = None,
-    since: Annotated[str | None, typer.Option(help="ISO 8601 with a zone: only what failed since.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be retried.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Try again what failed, and only that. Asking twice is harmless."""
-    parameters = {
-        "theme": theme,
-        "channel": channel,
-        "error_class": error_class,
-        "since": None if since is None else read_instant("--since", since).isoformat(),
-        "dry_run": dry_run,
-    }
-    run = run_flow("retry-deliveries/by-ops", parameters)
-    if as_json:
-        print_json(run)
-    else:
-        typer.echo(f"{theme}: {run['message']} ({run['url']})")
-
-
-@app.command("settle")
-def settle(
-    delivery_ids: Annotated[list[UUID], typer.Argument(metavar="ID...")],
-    *,
-    settlement: Annotated[retry.Settlement, typer.Option("--as", help="They arrived, or they go out again.")],
-    as_json: JsonOption = False,
-) -> None:
-    """A person's word on deliveries in doubt (`unknown`)."""
-    with Database.from_settings().begin() as session:
-        count = retry.settle_unknown(
-            session, ids=delivery_ids, settlement=settlement, by=operator(), now=datetime.now(UTC)
-        )
-    tell({"settled": count, "as": settlement}, f"{count} settled: {settlement}", as_json=as_json)
-
-
-@app.command("resume")
-def resume(
-    theme: Annotated[str, typer.Argument(help="The theme's key.")],
-    *,
-    channel: Annotated[Channel, typer.Option(help="The channel that was stopped.")],
-    as_json: JsonOption = False,
-) -> None:
-    """Let a channel go on that was stopped because its content was refused; senders start within seconds."""
-    with Database.from_settings().begin() as session:
-        wanted = [
-            row.id
-            for row in distributions.of_theme(session, require_theme(session, theme).id)
-            if row.channel is channel
-        ]
-        resumed = sum(distribution.resume_distribution(session, distribution_id=one) for one in wanted) > 0
-    if as_json:
-        print_json({"theme": theme, "channel": channel, "resumed": resumed})
-    else:
-        typer.echo(f"{theme} goes on by {channel}" if resumed else f"{channel} of {theme} was not stopped")
 
 
 @app.command("progress")
@@ -236,8 +188,7 @@ def _follow(database: Database, theme: str) -> None:
             for one in channels:
                 if one.channel not in shown:
                     shown[one.channel] = bars.add_task(one.channel.value, total=one.planned, failed="")
-                failed = sum(one.failed.values())
-                note = f"{failed} failed" if failed else ""
+                note = ", ".join(f"{count} {name}" for name, count in sorted(one.failed.items()))
                 bars.update(shown[one.channel], total=one.planned, completed=settled(one), failed=note)
             if channels and all(settled(one) == one.planned for one in channels):
                 return
@@ -250,4 +201,5 @@ def settled(one: ChannelProgress) -> int:
 
 
 def register(root: typer.Typer) -> None:
+    delivery_acts.register(app)
     root.add_typer(app, name="deliveries")

@@ -53,5 +53,6 @@ def _stage() -> story.Stage:
         database=Database.from_settings(),
         api=PrefectApi.from_environment(),
         sandbox=Sandbox(http=os.environ["THEMELINE_SANDBOX_HTTP"], smtp_host=host, smtp_port=int(port)),
+        http=os.environ["THEMELINE_HTTP"],
         people={},
     )

@@ -10,6 +10,8 @@ import typer
 from approval.service.waiting import waiting
 from audience.errors import AudienceError
 from console.commands import acts
+from console.commands.preflight import preflight as show_preflight
+from console.commands.test_send import send_test
 from console.commands.waiting import waiting_for
 from console.flow_runs import report_run, run_flow
 from console.printing import JsonOption, print_json, print_table
@@ -32,6 +34,8 @@ from themes.service.saving import vocabulary
 from themes.theme import Theme as ThemeValue
 
 app = verb_group("Draft themes, submit them, look at them, move them.")
+app.command("preflight")(show_preflight)
+app.command("test-send")(send_test)
 
 FileArgument = Annotated[Path, typer.Argument(help="The theme file; templates that it names lie beside it.")]
 

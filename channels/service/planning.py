@@ -1,0 +1,150 @@
+"""Planning: the audience is evaluated once and gone through in chunks, each a transaction of its own.
+
+A plan may be begun, broken off and begun again at any time, by any number of processes, also while senders are at work:
+what is done stays done, and rows that are there stay untouched.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Select
+from sqlalchemy.orm import Session
+
+from channels.service.distribution import PlanReport
+from channels.service.errors import DistributionClosed, DistributionUnknown
+from models.database import Database
+from models.delivery import Distribution, DistributionState
+from models.queries import capped, distributions, plans, tallies
+from models.queries.capped import Capping
+from models.theme import Theme
+from themes.lifecycle import ThemeState
+
+#: So often every customer of a live theme is looked at again: a lost row shows in the tallies, and at once, if the
+#: database still kept them when it was lost.
+CHECK_EVERY = timedelta(hours=6)
+
+#: Selects the ids of the customers whom a distribution is for.
+AudienceOf = Callable[[Session, Distribution], Select[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mended:
+    """What a sweep planned anew: distribution -> rows that had been missing."""
+
+    looked_at: int
+    made: dict[int, int]
+
+
+def plan(database: Database, *, distribution_id: int, audience_of: AudienceOf, now: datetime) -> PlanReport:
+    """Create the rows that are missing, list who gets none and why, and let senders begin once all are there.
+
+    An address that is suppressed has a row, in state `suppressed`, and so has somebody whose caps are used up.
+
+    Raises:
+        DistributionUnknown
+        DistributionClosed: the theme is over, or was taken down, perhaps meanwhile: what is planned by then stays.
+    """
+    with database.begin() as session:
+        distribution, theme = _opened(session, distribution_id, now)
+        _lay_down(session, distribution, audience_of)
+        since = capped.capping(session, product_line_id=theme.product_line_id, channel=distribution.channel, now=now)
+    new = 0
+    while (made := _plan_chunk(database, distribution_id, since, now)) is not None:
+        new += made
+    with database.begin() as session:
+        return _let_begin(session, distribution_id, new, now)
+
+
+def plan_missing(
+    database: Database, *, audience_of: AudienceOf, now: datetime, check_every: timedelta = CHECK_EVERY
+) -> Mended:
+    """Find the plans of live themes that were broken off or have lost rows, and complete them.
+
+    What is lost shows in the counts that the database keeps; what they cannot show is found by going through every
+    plan again now and then. The audience stays the one of the plan.
+    """
+    with database.begin() as session:
+        lacking = plans.lacking_rows(session, now=now, complete_since=now - check_every)
+    made = {}
+    for distribution_id in lacking:
+        report = plan_again(database, distribution_id=distribution_id, audience_of=audience_of, now=now)
+        if report is not None and report.new:
+            made[distribution_id] = report.new
+    return Mended(looked_at=len(lacking), made=made)
+
+
+def plan_again(
+    database: Database, *, distribution_id: int, audience_of: AudienceOf, now: datetime
+) -> PlanReport | None:
+    """Go through the whole plan once more, or on with one that was broken off; None where the theme is over by now."""
+    try:
+        with database.begin() as session:
+            distribution, _ = _opened(session, distribution_id, now)
+            plan_ = plans.current(session, distribution)
+            if plan_ is not None and plan_.completed_at is not None:
+                plans.begin_anew(session, distribution_id)
+        return plan(database, distribution_id=distribution_id, audience_of=audience_of, now=now)
+    except DistributionClosed:
+        return None
+
+
+def _opened(session: Session, distribution_id: int, now: datetime) -> tuple[Distribution, Theme]:
+    """The distribution, held, and its theme; raises DistributionUnknown, DistributionClosed."""
+    found = distributions.lock(session, distribution_id)
+    if found is None:
+        raise DistributionUnknown(distribution_id)
+    because = _not_plannable(*found, now)
+    if because is not None:
+        raise DistributionClosed(distribution_id=distribution_id, because=because)
+    return found
+
+
+def _not_plannable(distribution: Distribution, theme: Theme, now: datetime) -> str | None:
+    if theme.state not in {ThemeState.LIVE, ThemeState.PAUSED}:
+        return f"the theme is {theme.state}"
+    if theme.revision_id != distribution.revision_id:
+        return "the theme is live on another revision"
+    return "the theme has ended" if theme.ends_at <= now else None
+
+
+def _lay_down(session: Session, distribution: Distribution, audience_of: AudienceOf) -> None:
+    if plans.current(session, distribution) is None:
+        plans.evaluate(session, distribution=distribution, audience=audience_of(session, distribution))
+
+
+def _plan_chunk(database: Database, distribution_id: int, since: Capping, now: datetime) -> int | None:
+    """Plan the next chunk; None when none is left."""
+    with database.begin() as session:
+        distribution, theme = _opened(session, distribution_id, now)
+        chunk = plans.next_chunk(session, distribution_id)
+        if chunk is None:
+            return None
+        new = plans.plan_chunk(
+            session,
+            distribution=distribution,
+            product_line_id=theme.product_line_id,
+            chunk=chunk,
+            since=since,
+            now=now,
+        )
+        if new and distribution.state is DistributionState.COMPLETE:
+            distribution.state, distribution.completed_at = DistributionState.SENDING, None
+        return new
+
+
+def _let_begin(session: Session, distribution_id: int, new: int, now: datetime) -> PlanReport:
+    distribution, _ = _opened(session, distribution_id, now)
+    done = plans.complete(session, distribution_id=distribution_id, now=now)
+    if distribution.state is DistributionState.PLANNING:
+        distribution.state = DistributionState.SENDING
+    distribution.planned_at = distribution.planned_at or now
+    session.flush()
+    return PlanReport(
+        distribution_id=distribution_id,
+        channel=distribution.channel,
+        new=new,
+        states=tallies.by_state(tallies.counts(session, distribution_id)),
+        left_out=dict(sorted(done.left_out.items())),
+    )
