@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from themes.lacking import Lacking
+
 
 class ThemeError(Exception):
     """A theme could not do what was asked."""
@@ -55,10 +57,10 @@ class StartOutsideWindow(ThemeError):
 class RecipientsLackVariables(ThemeError):
     """Messages use values that some recipients do not have."""
 
-    def __init__(self, *, lacking: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+    def __init__(self, *, lacking: Mapping[str, Mapping[str, Lacking]]) -> None:
         self.lacking = lacking
         lines = [
-            f"  {channel}: {variable} is missing for {_some(recipients)}"
+            f"  {channel}: {variable} is missing for {recipients}"
             for channel, variables in lacking.items()
             for variable, recipients in variables.items()
         ]
@@ -70,14 +72,6 @@ class NobodyToReach(ThemeError):
 
     def __init__(self, *, key: str) -> None:
         super().__init__(f"theme {key!r} would reach nobody: look at its audience, and at addresses and consents")
-
-
-_SHOWN = 10
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return f"{len(names)} recipients: " + ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 class ProductLineFixed(ThemeError):

@@ -62,8 +62,12 @@ class Renderer:
             raise ChannelUnused(channel=channel, theme=theme.key)
         names = theme_names(theme)
         fields = fields_of(channel, message.model_dump(), theme.templates)
-        self._texts = {field.name: _Text(field, names) for field in fields}
+        texts = {field.name: _Text(field, names) for field in fields}
+        self._same = {name: text.constant for name, text in texts.items() if text.constant is not None}
+        self._texts = {name: text for name, text in texts.items() if text.constant is None}
         self._assemble = _assembler(message)
+        #: Whether `unsubscribe_link` is of any use to the message.
+        self.leads_out = channel is Channel.EMAIL or any("unsubscribe_link" in text.names for text in texts.values())
 
     def render(self, recipient: Mapping[str, Any]) -> Content:
         """The content for one recipient.
@@ -80,7 +84,8 @@ class Renderer:
         for name in _LINKS:
             if recipient.get(name):
                 variables[name] = recipient[name]
-        return self._assemble({name: text.render(variables) for name, text in self._texts.items()}, variables)
+        texts = {name: text.render(variables) for name, text in self._texts.items()}
+        return self._assemble({**self._same, **texts}, variables)
 
 
 class _Text:
@@ -89,16 +94,18 @@ class _Text:
     def __init__(self, field: TextField, names: Mapping[str, Any]) -> None:
         self.field = field
         tree = _folded_tree(field, names)
-        self._constant = _text_of(tree)
-        env = environment_of(field.channel, html=field.html)
-        self._template = env.from_string(tree, globals=dict(names))
+        self.constant = _text_of(tree)
+        self.names = {node.name for node in tree.find_all(nodes.Name)}
+        self._env = environment_of(field.channel, html=field.html)
+        self._template = self._env.from_string(tree, globals=dict(names))
+        self._globals = dict(self._template.globals)  # looked up in one dictionary, not in the chain that Jinja keeps
         self._body = self._template.root_render_func
 
     def render(self, variables: dict[str, Any]) -> str:
-        if self._constant is not None:
-            return self._constant
+        everything = {**self._globals, **variables}
+        context = self._env.context_class(self._env, everything, self._template.name, self._template.blocks)
         try:
-            return "".join(self._body(self._template.new_context(variables)))
+            return "".join(self._body(context))
         except NotThere as missing:
             raise self.missing(missing) from missing
         except (TemplateError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:

@@ -22,6 +22,7 @@ from themes.errors import (
     ThemeUnknown,
     WindowOver,
 )
+from themes.lacking import Lacking
 from themes.lifecycle import MoveRefused, ThemeState
 from themes.revision import load
 from themes.service import launch
@@ -161,7 +162,10 @@ def test_recipients_without_a_name_are_named_for_each_channel_that_uses_it(scene
     scene.run("UPDATE consents SET granted = false WHERE channel = 'email' AND customer_id = 5")
     with pytest.raises(RecipientsLackVariables) as refused:
         scene.submit()
-    assert refused.value.lacking == {"sms": {"customer.name": ["c02", "c05"]}, "email": {"customer.name": ["c02"]}}
+    assert refused.value.lacking == {
+        "sms": {"customer.name": Lacking(count=2, names=["c02", "c05"])},
+        "email": {"customer.name": Lacking(count=1, names=["c02"])},
+    }
     assert "sms: customer.name is missing for 2 recipients: c02, c05" in str(refused.value)
     assert scene.theme().state is ThemeState.DRAFT
 
