@@ -2,8 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := .venv-peers
 
-.PHONY: env demo test scenarios-approval lint format bench bench-approval lock clean
+.PHONY: env peers demo test test-peers scenarios-approval lint format bench bench-approval lock clean
 
 env: $(READY)
 
@@ -16,12 +17,24 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+# The providers' own libraries, in an environment of their own: they bring much along, and only test-peers needs them.
+peers: $(PEERS)/.ready
+
+$(PEERS)/.ready: tests/peers/requirements.lock
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/peers/requirements.lock
+	@touch $@
+
 demo: $(READY)
 	$(BIN)/themeline demo $(if $(KEEP),--keep)
 
 # All but the scenarios that go through Prefect: those have some minutes of their own, in scenarios-approval.
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --ignore tests/scenarios/test_scenarios_prefect.py
+
+# What the providers' own libraries send and hear, against what our clients do.
+test-peers: $(READY) $(PEERS)/.ready
+	$(BIN)/python -m pytest tests/peers/peers.py
 
 # Approval in plain words: against the services, through real gate runs, in Chromium. docs/scenarios.md tells how to read them.
 scenarios-approval: $(READY)
@@ -37,8 +50,15 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)
-	$(BIN)/python -m benchmarks
+# Some minutes, and the cores for itself; GROUP=batches for a part. postfix and redis-server have to be installed.
+bench: $(READY) .venv-bench/.ready
+	$(BIN)/python -m benchmarks $(GROUP)
+
+# Those that a job per recipient is measured with, in an environment of their own.
+.venv-bench/.ready: benchmarks/peers/requirements.lock
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r benchmarks/peers/requirements.lock
+	@touch $@
 
 # 1,000 themes in review with 5,000 open questions; some minutes, and the cores for itself.
 bench-approval: $(READY)
@@ -47,6 +67,8 @@ bench-approval: $(READY)
 # Refreshes the lock to the newest versions that pyproject.toml allows; no index address is written.
 lock: $(READY)
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade --extra dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade tests/peers/requirements.in -o tests/peers/requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade benchmarks/peers/requirements.in -o benchmarks/peers/requirements.lock
 
 clean:
-	rm -rf $(VENV) .themeline
+	rm -rf $(VENV) $(PEERS) .themeline

@@ -73,9 +73,11 @@ def _migrated(url: str) -> Iterator[db.Database]:
     database.dispose()
 
 
-def live_theme(database: db.Database, *, channel: Channel, customers: int) -> tuple[int, Select[Any]]:
+def live_theme(
+    database: db.Database, *, channel: Channel, customers: int, key: str | None = None
+) -> tuple[int, Select[Any]]:
     """The id of its one distribution, not planned yet, and its audience."""
-    key = f"benchmark-{channel}"
+    key = key or f"benchmark-{channel}"
     values = {"key": key, "channel": channel, "customers": customers}
     with database.begin() as session:
         for statement in (_THEME, _REVISION, _CUSTOMERS, _ADDRESSES, _CONSENTS):

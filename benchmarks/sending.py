@@ -1,80 +1,86 @@
-"""Deliveries a second, end to end: planned, claimed, begun, sent, recorded, each with a durable row and its attempt."""
+"""Deliveries a second, end to end: claimed, begun, sent, recorded, each with a durable row and its attempt."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from datetime import UTC, datetime
+from itertools import count
 
 import requests
-import uvloop
 
 from benchmarks.audience import live_theme
-from benchmarks.provider import content_for, provider_for
-from channels import service
-from channels.engine import Backoff
-from channels.sender import Sender, SenderReport
+from benchmarks.sender_process import Done, Order, at_work
+from channels.service import planning
 from channels.states import Channel, DeliveryState
-from channels.transport import HttpTransport
 from models.database import Database
+from models.delivery import Distribution
+from models.queries import tallies
 
-LEASE = timedelta(seconds=60)
-CONCURRENCY = {Channel.PUSH: 4, Channel.MINI_PROGRAM: 64}
-BATCH = {Channel.PUSH: 10_000, Channel.MINI_PROGRAM: 4_000}
+_numbers = count(1)
+CONCURRENCY = {Channel.PUSH: 4, Channel.SMS: 16, Channel.MINI_PROGRAM: 64}
+BATCH = {Channel.PUSH: 10_000, Channel.SMS: 8_000, Channel.MINI_PROGRAM: 4_000}
 
 
 class CountsDiffer(Exception):
-    """The rows, the report and the sink do not agree on how many were reached."""
+    """The rows, the senders and the sink do not agree on how many were reached."""
 
-    def __init__(self, *, channel: Channel, wanted: int, rows: int, sink: int) -> None:
-        self.channel, self.wanted, self.rows, self.sink = channel, wanted, rows, sink
-        super().__init__(f"{channel}: {wanted} recipients, {rows} rows sent, {sink} accepted by the sink")
+    def __init__(self, *, channel: Channel, wanted: int, rows: int, told: int, sink: int) -> None:
+        self.channel, self.wanted, self.rows, self.told, self.sink = channel, wanted, rows, told, sink
+        super().__init__(f"{channel}: {wanted} planned, {rows} rows sent, senders told {told}, the sink took {sink}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    planned_per_second: float
-    sent_per_second: float
-    cpu_microseconds: float  # of the sender's process, per delivery
+    recipients: int
+    seconds: float  # from the first sender's beginning to the last one's end
+    senders: Sequence[Done]
+
+    @property
+    def per_second(self) -> float:
+        return self.recipients / self.seconds
+
+    @property
+    def per_cpu_second(self) -> float:
+        """Of the senders alone."""
+        return self.recipients / sum(done.cpu_seconds for done in self.senders)
 
 
-def measure(database: Database, sink: str, *, channel: Channel, recipients: int) -> Measured:
-    distribution_id, audience = live_theme(database, channel=channel, customers=recipients)
-    began = time.perf_counter()
+def measure(
+    database: Database,
+    sink: str,
+    *,
+    channel: Channel,
+    recipients: int,
+    senders: int = 1,
+    concurrency: int | None = None,
+) -> Measured:
+    """Plan a theme for so many and let senders go at it. Raises CountsDiffer: somebody was lost, or counted twice."""
+    distribution_id, audience = live_theme(
+        database, channel=channel, customers=recipients, key=f"{channel}-{next(_numbers)}"
+    )
+    planning.plan(database, distribution_id=distribution_id, audience_of=lambda *_: audience, now=datetime.now(UTC))
     with database.begin() as session:
-        service.plan_distribution(session, distribution_id=distribution_id, audience=audience, now=datetime.now(UTC))
-    planned = time.perf_counter() - began
-    accepted, began, cpu = _accepted(sink), time.perf_counter(), time.process_time()
-    report = uvloop.run(_send(database, sink, channel, distribution_id))
-    sent, cpu = time.perf_counter() - began, time.process_time() - cpu
-    rows = report.states.get(DeliveryState.SENT, 0)
-    accepted = _accepted(sink) - accepted
-    if not rows == accepted == recipients:
-        raise CountsDiffer(channel=channel, wanted=recipients, rows=rows, sink=accepted)
-    return Measured(
-        planned_per_second=recipients / planned,
-        sent_per_second=recipients / sent,
-        cpu_microseconds=cpu / recipients * 1e6,
-    )
-
-
-async def _send(database: Database, sink: str, channel: Channel, distribution_id: int) -> SenderReport:
-    transport = HttpTransport()
-    provider = provider_for(channel, sink, transport)
-    sender = Sender(
-        ledger=service.Ledger(database=database, distribution_id=distribution_id, owner=uuid4(), lease=LEASE),
-        provider=provider,
-        render=lambda recipient: content_for(channel, recipient),
-        backoff=Backoff(),
-        lease=LEASE,
+        account_id = session.get_one(Distribution, distribution_id).account_id
+    order = Order(
+        database=database.engine.url.render_as_string(hide_password=False),
+        distribution_id=distribution_id,
+        account_id=account_id,
+        sink=sink,
+        channel=channel,
+        concurrency=concurrency or CONCURRENCY[channel],
         batch=BATCH[channel],
-        concurrency=CONCURRENCY[channel],
     )
-    try:
-        return await sender.run()
-    finally:
-        await provider.close()
-        await transport.close()
+    before = _accepted(sink)
+    done = at_work([order] * senders)
+    with database.begin() as session:
+        rows = tallies.of(session, distribution_id, DeliveryState.SENT)
+    told, taken = sum(one.sent for one in done), _accepted(sink) - before
+    if not rows == told == taken == recipients:
+        raise CountsDiffer(channel=channel, wanted=recipients, rows=rows, told=told, sink=taken)
+    seconds = max(one.ended for one in done) - min(one.began for one in done)
+    return Measured(recipients=recipients, seconds=seconds, senders=done)
 
 
 def _accepted(sink: str) -> int:
+    time.sleep(0.1)  # what was answered is counted
     return int(requests.get(f"{sink}/_count", timeout=10).json()["accepted"])

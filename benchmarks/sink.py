@@ -1,6 +1,7 @@
-"""A provider that does nothing but answer, as WeChat and JPush do: so lean that the sender is what is measured.
+"""A provider that does nothing but answer, as WeChat, JPush and Aliyun do: so lean that the sender is measured.
 
-`python -m benchmarks.sink` prints its port. `GET /_count` says how many recipients were accepted.
+`python -m benchmarks.sink [SECONDS]` prints its port; it waits so long before it answers a message. `GET /_count` says
+how many recipients were accepted.
 """
 
 import asyncio
@@ -10,10 +11,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
+from urllib.parse import parse_qs
 
 import uvloop
 
 _OK = b'{"errcode":0,"errmsg":"ok","msgid":2258033284834377729}'
+_TAKEN = b'{"Code":"OK","Message":"OK","RequestId":"0A7C","BizId":"900619746936498440^0"}'
 _TOKEN = b'{"access_token":"benchmark","expires_in":7200}'
 _END = b"\r\n\r\n"
 
@@ -23,6 +26,7 @@ class Sink(asyncio.Protocol):
 
     accepted = 0
     keys = count(1)
+    seconds = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._write: Callable[[bytes], None] = transport.write  # type: ignore[attr-defined] # a stream transport
@@ -36,9 +40,14 @@ class Sink(asyncio.Protocol):
                 return
             body = self._answer(self._buffer[: self._buffer.find(b" HTTP/")], self._buffer[head + len(_END) : end])
             self._buffer = self._buffer[end:]
-            self._write(
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+            answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+                len(body),
+                body,
             )
+            if self.seconds:
+                asyncio.get_running_loop().call_later(self.seconds, self._write, answer)
+            else:
+                self._write(answer)
 
     @staticmethod
     def _length(head: bytes) -> int:
@@ -53,6 +62,9 @@ class Sink(asyncio.Protocol):
             keys = json.loads(body)["pushlist"]
             Sink.accepted += len(keys)
             return json.dumps({key: {"msg_id": "18100287008546112"} for key in keys}).encode()
+        if b"Action=SendBatchSms" in request or b"TemplateCode=" in request:
+            Sink.accepted += len(json.loads(parse_qs(body)[b"PhoneNumberJson"][0]))
+            return _TAKEN
         if b"/push/cid" in request:
             wanted = int(request.partition(b"count=")[2].partition(b"&")[0])
             return json.dumps({"cidlist": [f"benchmark-{next(Sink.keys):032x}" for _ in range(wanted)]}).encode()
@@ -62,9 +74,9 @@ class Sink(asyncio.Protocol):
 
 
 @contextmanager
-def running() -> Iterator[str]:
+def running(*, seconds: float = 0.0) -> Iterator[str]:
     """One in a process of its own; its address."""
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.sink"], stdout=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.sink", str(seconds)], stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
@@ -82,4 +94,5 @@ async def _serve() -> None:
 
 
 if __name__ == "__main__":
+    Sink.seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
     uvloop.run(_serve())

@@ -41,7 +41,7 @@ def measure(sink: str, *, count: int) -> float:
 def _run(sink: str, count: int) -> float:
     from prefect import flow, task  # noqa: PLC0415 - only the measured process pays for this import
 
-    from benchmarks.provider import content_for, provider_for  # noqa: PLC0415 - the same
+    from benchmarks.provider import customer, provider_for, renderer  # noqa: PLC0415 - the same
     from channels.message import Message  # noqa: PLC0415 - the same
     from channels.states import Channel  # noqa: PLC0415 - the same
     from channels.transport import HttpTransport  # noqa: PLC0415 - the same
@@ -49,12 +49,13 @@ def _run(sink: str, count: int) -> float:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, daemon=True).start()
     transport = HttpTransport()
-    provider = provider_for(Channel.MINI_PROGRAM, sink, transport)
+    provider, render = provider_for(Channel.MINI_PROGRAM, sink, transport), renderer(Channel.MINI_PROGRAM)
 
     @task
     def send(number: int) -> None:
-        content = content_for(Channel.MINI_PROGRAM, {"customer": {"name": f"Customer {number}"}})
-        message = Message(delivery_id=uuid4(), address=f"o{number:027d}", content=content)
+        delivery_id = uuid4()
+        content = render(customer(number, delivery_id))
+        message = Message(delivery_id=delivery_id, address=f"o{number:027d}", content=content)
         (outcome,) = asyncio.run_coroutine_threadsafe(provider.send([message]), loop).result()
         if outcome.error is not None:
             raise RuntimeError(f"{outcome.error}: {outcome.detail}")

@@ -1,0 +1,15 @@
+"""Processes killed, answers lost, plans made twice: real senders, and a provider that keeps its own count."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.scenarios.delivery.driver import DeliveryDriver
+from tests.scenarios.delivery.play import play
+from tests.scenarios.delivery.scenario_file import Scenario
+from tests.scenarios.delivery.scenarios_of import scenarios_of
+
+
+@pytest.mark.parametrize("scenario", scenarios_of("planning", "crashes"))
+def test_scenario(scenario: Scenario, stage_of: Callable[[Scenario], DeliveryDriver]) -> None:
+    play(scenario, stage_of(scenario))
