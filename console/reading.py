@@ -14,6 +14,13 @@ def read_text(file: Path) -> str:
         raise FileUnreadable(path=str(file), reason=getattr(error, "strerror", None) or str(error)) from error
 
 
+def read_bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise FileUnreadable(path=str(file), reason=error.strerror or str(error)) from error
+
+
 def read_theme_files(file: Path) -> tuple[str, dict[str, str]]:
     """The theme file and the templates beside it that it names; a missing one is left to the theme's own check."""
     text = read_text(file)

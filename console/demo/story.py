@@ -15,6 +15,7 @@ from approval.service import policies, record
 from audience.retail import read_retail
 from audience.service import import_retail
 from channels.service import distribution
+from channels.service.callbacks import callback_path
 from channels.service.distribution import ChannelProgress
 from channels.service.provider import apply_account
 from channels.states import MAY_BE_REACHED_STATES, REACHED_STATES, Channel, DeliveryState, ErrorClass
@@ -35,6 +36,7 @@ from themes.service.finding import require_theme
 THEME = "womens-day-2027"
 POLICY = Path("examples/demo-policy.yaml")
 RETAIL = Path("data/online_retail_2010_12.csv")
+RECEIPTS_FROM = frozenset({"aliyun", "jpush", "wechat"})
 LEAD = timedelta(seconds=25)  # from the last draft to the launch
 SETTLED_WITHIN = 120.0
 NEXT_WAITS = "next questions wait"
@@ -59,6 +61,7 @@ class Stage:
     database: Database
     api: PrefectApi
     sandbox: Sandbox
+    http: str  # the origin of our own HTTP service
     people: dict[str, Authenticator]
     effects: list[tuple[str, float]] = field(default_factory=list)  # an answer, and seconds to its effect
     runs: dict[str, str] = field(default_factory=dict)
@@ -96,12 +99,19 @@ def prepare(stage: Stage) -> None:
     with stage.database.begin() as session:
         report = import_retail(session, retail, product_line=PRODUCT_LINE, currency="GBP", as_of=now)
     stage.people = enrol_cast(stage.database, configured_cipher())
+    addresses = {}
     with stage.database.begin() as session:
         policies.apply_policy(
             session, text=(stage.root / POLICY).read_text(encoding="utf-8"), by="console:demo", now=now
         )
         for entry, secrets in stage.sandbox.accounts():
             apply_account(session, entry=entry, secrets=secrets, cipher=configured_cipher())
+        for entry, _ in stage.sandbox.accounts():
+            if entry.provider in RECEIPTS_FROM:
+                path = callback_path(session, key=entry.account, cipher=configured_cipher(), now=now)
+                addresses[entry.provider] = stage.http + path
+    for provider, address in addresses.items():
+        stage.sandbox.push_receipts(provider, address)
     customers = sum(row["registered"] for row in report.by_country.values())
     say(f"imported {customers} customers in {len(report.by_country)} countries; ann, bob, carl, cyn, cora enrolled")
 
@@ -234,6 +244,7 @@ def retry(stage: Stage) -> None:
 
 def check(stage: Stage) -> None:
     """Our counts against the providers' own, every sum, the audit. Raises Mismatch."""
+    wait_for("the receipts", lambda: all(map(_all_delivered, stage.channels())), seconds=SETTLED_WITHIN)
     show_counts(stage, "At the end")
     log = stage.sandbox.log()
     problems = [problem for one in stage.channels() for problem in _problems(one, log[one.channel.value])]
@@ -260,6 +271,11 @@ def take_down(stage: Stage) -> None:
     if more != {channel: reached if channel is Channel.PUSH else 0 for channel in Channel}:
         raise Mismatch(f"after the takedown the providers got {more}; expected {reached} corrections by push alone")
     say(f"{reached} people whom push had reached are told; nothing else has left")
+
+
+def _all_delivered(one: ChannelProgress) -> bool:
+    """By what the receipts say, on the channels that have any."""
+    return one.channel is Channel.EMAIL or one.states.get(DeliveryState.SENT, 0) == 0
 
 
 def _reached(one: ChannelProgress) -> list[int]:
@@ -290,7 +306,17 @@ def _problems(one: ChannelProgress, provider: Mapping[str, Any]) -> list[str]:
 
 
 def show_counts(stage: Stage, title: str) -> None:
-    columns = ["channel", "planned", "sent", "failed", "by class", "suppressed", "unknown", "left out"]
+    columns = [
+        "channel",
+        "planned",
+        "sent",
+        "of them delivered",
+        "failed",
+        "by class",
+        "suppressed",
+        "unknown",
+        "left out",
+    ]
     print_rows(title, columns, [_count_row(one) for one in stage.channels()])
 
 
@@ -301,6 +327,7 @@ def _count_row(one: ChannelProgress) -> list[object]:
         one.channel,
         one.planned,
         sum(_reached(one)),
+        one.states.get(DeliveryState.DELIVERED, 0),
         one.states.get(DeliveryState.FAILED, 0),
         by_class,
         one.states.get(DeliveryState.SUPPRESSED, 0),

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from console.supervisor import record
 from console.supervisor.layout import Layout, read_private
+from logs import PREFECT_LOGGING, LogFormat
 from settings import Settings
 
 DATABASE_URL = "THEMELINE_DATABASE_URL"
@@ -69,6 +70,7 @@ def _addresses(addresses: Mapping[str, str]) -> dict[str, str | None]:
     return {
         "THEMELINE_SANDBOX_HTTP": addresses.get("sandbox_http"),
         "THEMELINE_SANDBOX_SMTP": addresses.get("sandbox_smtp"),
+        "THEMELINE_HTTP": addresses.get("http"),
     }
 
 
@@ -115,5 +117,8 @@ def prefect_server_environment(auth: str) -> dict[str, str]:
     }
 
 
-def prefect_client_environment() -> dict[str, str]:
-    return {"PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false", "DO_NOT_TRACK": "1"}
+def prefect_client_environment(log_format: LogFormat) -> dict[str, str]:
+    environment = {"PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false", "DO_NOT_TRACK": "1"}
+    if log_format is LogFormat.JSON:
+        environment["PREFECT_LOGGING_CONFIG_PATH"] = str(PREFECT_LOGGING)
+    return environment

@@ -60,6 +60,8 @@ class Plan:
     api_auth: str | None
     prefect_port: int
     sandbox_ports: tuple[int, int] | None
+    http_host: str
+    http_port: int
 
     def marked(self, part: str, *extra: Mapping[str, str]) -> dict[str, str]:
         merged = dict(self.environment)
@@ -79,7 +81,7 @@ def parts_of(plan: Plan) -> tuple[Part, ...]:
         *([_postgres(plan)] if plan.embedded_database else []),
     ]
     sandbox = [_sandbox(plan, plan.sandbox_ports)] if plan.sandbox_ports else []
-    return (*embedded, _migrations(plan), _deployments(plan), _runner(plan), _worker(plan), *sandbox)
+    return (*embedded, _migrations(plan), _deployments(plan), _runner(plan), _worker(plan), _http(plan), *sandbox)
 
 
 def _prefect_server(plan: Plan) -> Part:
@@ -152,6 +154,20 @@ def _worker(plan: Plan) -> Part:
         needs=("deployments", "migrations"),
         address="pool senders",
         probe=lambda identity: worker_heard(plan.api_url, plan.api_auth, name=name, since=identity.created),
+    )
+
+
+def _http(plan: Plan) -> Part:
+    ready = plan.layout.ready("http-service")
+    listen = ("--host", plan.http_host, "--port", str(plan.http_port))
+    return Part(
+        name="http-service",
+        command=python("console.http", *listen, "--ready-file", str(ready)),
+        environment=plan.marked("http-service"),
+        needs=("migrations",),
+        address=f"http://{plan.http_host}:{plan.http_port}",
+        probe=lambda identity: ready.exists() and ready.read_text(encoding="utf-8").strip() == str(identity.pid),
+        fresh_file=ready,
     )
 
 

@@ -87,7 +87,9 @@ def _has_user(name: str) -> bool:
 def choose_ports(settings: Settings, layout: Layout, installation: Installation, *, prefect: bool) -> dict[str, int]:
     """Ports of what we start, remembered for the next time. Raises PortBusy."""
     kept = ports.read_kept(layout.ports)
-    wanted = {"prefect": ("prefect-server", settings.prefect_port)} if prefect else {}
+    wanted = {"http": ("http-service", settings.http_port)}
+    if prefect:
+        wanted["prefect"] = ("prefect-server", settings.prefect_port)
     if installation.options.sandbox:
         wanted["sandbox_http"] = ("sandbox", settings.sandbox_http_port)
         wanted["sandbox_smtp"] = ("sandbox", settings.sandbox_smtp_port)
@@ -123,7 +125,7 @@ def make_plan(settings: Settings, layout: Layout, installation: Installation) ->
     auth = os.environ.get(API_AUTH) if api else _kept_secret(layout.prefect_auth, _new_auth)
     write_private(layout.database_url, database_url)
     write_private(layout.prefect_api_auth, auth or "")
-    installation.addresses = _addresses(installation.options, chosen, api_url)
+    installation.addresses = _addresses(installation.options, chosen, api_url, settings.http_host)
     connection = {
         DATABASE_URL: database_url,
         API_URL: api_url,
@@ -133,7 +135,7 @@ def make_plan(settings: Settings, layout: Layout, installation: Installation) ->
         **_key(settings, layout, installation.options),
         **{f"THEMELINE_{name.upper()}": value for name, value in installation.addresses.items() if "sandbox" in name},
     }
-    defaults = prefect_client_environment()
+    defaults = prefect_client_environment(settings.log_format)
     environment = {**defaults, **base_environment(embedded_prefect=api is None), **settings_environment(settings)}
     return Plan(
         layout=layout,
@@ -147,6 +149,8 @@ def make_plan(settings: Settings, layout: Layout, installation: Installation) ->
         api_auth=auth,
         prefect_port=chosen.get("prefect", 0),
         sandbox_ports=(chosen["sandbox_http"], chosen["sandbox_smtp"]) if installation.options.sandbox else None,
+        http_host=settings.http_host,
+        http_port=chosen["http"],
     )
 
 
@@ -167,8 +171,9 @@ def external_parts(plan: Plan) -> dict[str, str]:
     return found
 
 
-def _addresses(options: Options, chosen: dict[str, int], api_url: str) -> dict[str, str]:
+def _addresses(options: Options, chosen: dict[str, int], api_url: str, http_host: str) -> dict[str, str]:
     addresses = {"prefect_api": api_url, "prefect_ui": api_url.removesuffix("/api")}
+    addresses["http"] = f"http://{http_host}:{chosen['http']}"
     if options.sandbox:
         addresses["sandbox_http"] = f"http://{ports.HOST}:{chosen['sandbox_http']}"
         addresses["sandbox_smtp"] = f"{ports.HOST}:{chosen['sandbox_smtp']}"

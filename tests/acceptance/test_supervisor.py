@@ -27,7 +27,7 @@ from settings import Settings
 
 TRIAL = Path(__file__).parent / "trial"
 STEPS = {"migrations": "done", "deployments": "done"}
-SERVICES = ("prefect-server", "postgres", "approvals-runner", "senders-worker", "sandbox")
+SERVICES = ("prefect-server", "postgres", "approvals-runner", "senders-worker", "http-service", "sandbox")
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -195,6 +195,7 @@ def test_another_state_directory_uses_the_servers_it_is_given(
             "postgres": "external",
             "approvals-runner": "ready",
             "senders-worker": "ready",
+            "http-service": "ready",
         }
         assert status["secret_key"] == "unset"
         assert guest.run("status").returncode == 0
