@@ -115,7 +115,7 @@ class Attempt(Base):
     __table_args__ = (Index("ix_attempts_delivery_seq", "delivery_seq"),)
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    # No foreign keys: what a sender writes here names a row that it holds, and a check of each would cost as much again.
+    # No foreign keys: what a sender writes here names a row that it holds, and checking each would cost as much again.
     delivery_seq: Mapped[int] = mapped_column(BigInteger)
     number: Mapped[int]
     account_id: Mapped[int]
@@ -142,7 +142,7 @@ class ActiveSender(Base):
 
 
 class SenderMark(Base):
-    """What a sender claimed, or whose calls it began, by their numbers. The last mark of a row is the one that holds."""
+    """What a sender claimed, or whose calls it began, by their numbers. Of a row the last mark holds."""
 
     __tablename__ = "sender_marks"
     __table_args__ = (Index("ix_sender_marks_sender_id", "sender_id"),)

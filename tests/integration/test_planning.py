@@ -1,7 +1,6 @@
 # ruff: noqa: S608 - the one part put into a statement is a constant of this file
 """Plans on a real PostgreSQL: in chunks, broken off, two at once, and rows that got lost."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -91,7 +90,8 @@ def cap(world: World, who: str, *, times: int, most: int = 1) -> None:
     )
     world.change(
         "INSERT INTO cap_reservations (delivery_seq, distribution_id, customer_id, channel, reserved_at)"
-        " SELECT -c.id * 10 - n, 0, c.id, 'sms', now() - interval '1 day' FROM customers c, generate_series(1, :times) n"
+        " SELECT -c.id * 10 - n, 0, c.id, 'sms', now() - interval '1 day'"
+        " FROM customers c, generate_series(1, :times) n"
         " WHERE c.product_line_id = :line AND c.external_id = :who",
         who=who,
         times=times,
@@ -120,7 +120,8 @@ def test_who_had_less_than_the_cap_allows_is_planned(mixed: World) -> None:
 def test_of_customers_in_different_chunks_who_share_an_address_the_first_has_the_row(mixed: World) -> None:
     plan(mixed)
 
-    whose = "SELECT c.external_id FROM deliveries d JOIN customers c ON c.id = d.customer_id" + (
+    whose = (
+        "SELECT c.external_id FROM deliveries d JOIN customers c ON c.id = d.customer_id"
         " JOIN addresses a ON a.address = d.address WHERE a.customer_id <> d.customer_id"
         " AND d.distribution_id = :distribution_id"
     )
@@ -129,9 +130,7 @@ def test_of_customers_in_different_chunks_who_share_an_address_the_first_has_the
 
 def test_a_plan_that_is_made_twice_changes_nothing(mixed: World) -> None:
     first, before = plan(mixed), (addresses(mixed), left_out(mixed))
-    again = planning.plan_again(
-        mixed.database, distribution_id=mixed.distribution_id, audience_of=everybody, now=now()
-    )
+    again = planning.plan_again(mixed.database, distribution_id=mixed.distribution_id, audience_of=everybody, now=now())
 
     assert again is not None
     assert (first.new, again.new, again.states) == (6, 0, first.states)
@@ -196,7 +195,8 @@ def test_the_audience_stays_the_one_that_was_evaluated(database: Database) -> No
     world = make_world(database, customers=5)
     plan(world)
     world.change(
-        "WITH new AS (INSERT INTO customers (product_line_id, external_id, name, country, timezone, language, registered)"
+        "WITH new AS ("
+        " INSERT INTO customers (product_line_id, external_id, name, country, timezone, language, registered)"
         " VALUES (:line, 'late', 'Late', 'GB', 'Europe/London', 'en', true) RETURNING id), address AS ("
         " INSERT INTO addresses (customer_id, channel, address, original) SELECT id, 'push', 'late', '' FROM new)"
         " INSERT INTO consents SELECT id, 'push', true, 'test', now() FROM new"
@@ -324,8 +324,8 @@ def test_a_plan_of_no_distribution_is_refused(database: Database) -> None:
 
 
 @pytest.fixture
-def two_channels(database: Database) -> Iterator[tuple[World, World]]:
-    yield make_world(database, customers=3), make_world(database, customers=3, channel=Channel.SMS)
+def two_channels(database: Database) -> tuple[World, World]:
+    return make_world(database, customers=3), make_world(database, customers=3, channel=Channel.SMS)
 
 
 def test_the_sweep_goes_on_with_the_other_plans_when_one_is_over_meanwhile(

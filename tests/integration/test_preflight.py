@@ -128,7 +128,7 @@ def test_a_price_and_windows_make_a_cost_and_a_duration(scene: Scene) -> None:
     scene.draft(theme_text(("{{ customer.name }}, {{ coupon", "{{ customer.name }} – " + "a" * 9 + " {{ coupon")))
     scene.run(
         "UPDATE provider_accounts SET price_amount = 0.045, price_per = 'segment',"
-        " windows = '[{\"per_seconds\": 60, \"at_most\": 1, \"counts\": \"recipients\"}]' WHERE key = 'sms-main'"
+        ' windows = \'[{"per_seconds": 60, "at_most": 1, "counts": "recipients"}]\' WHERE key = \'sms-main\''
     )
 
     seen = ahead(scene)
@@ -149,7 +149,7 @@ def test_accounts_of_a_pool_share_the_work_and_a_paused_one_is_told(scene: Scene
     scene.draft()
     scene.run(
         "UPDATE provider_accounts SET pool = 'texts', windows ="
-        " '[{\"per_seconds\": 60, \"at_most\": 1, \"counts\": \"recipients\"}]' WHERE key = 'sms-main'"
+        ' \'[{"per_seconds": 60, "at_most": 1, "counts": "recipients"}]\' WHERE key = \'sms-main\''
     )
     for key, paused in (("sms-second", None), ("sms-third", "no balance")):
         scene.run(

@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - put together from constants of this module
 """The sender's hot path: rows walked by number, leases of senders, exact tallies
 
 An update on the way of a delivery that succeeds touches no indexed column, so that its new version stays on the page of
@@ -192,9 +193,7 @@ def downgrade() -> None:
     op.add_column("deliveries", sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True))
     op.create_index("ix_deliveries_due", "deliveries", ["distribution_id", "due_at"], postgresql_where=_PENDING)
     failed, sending = sa.text("state IN ('failed', 'unknown')"), sa.text("state = 'sending'")
-    op.create_index(
-        "ix_deliveries_failed", "deliveries", ["distribution_id", "error_class"], postgresql_where=failed
-    )
+    op.create_index("ix_deliveries_failed", "deliveries", ["distribution_id", "error_class"], postgresql_where=failed)
     op.create_index("ix_deliveries_lease", "deliveries", ["lease_until"], postgresql_where=sending)
     op.drop_column("distributions", "expires_at")
     for table in ("tallies", "walks", "sender_marks", "senders"):
