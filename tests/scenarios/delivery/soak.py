@@ -163,9 +163,11 @@ class Soak:
                 senders.begin(order)
 
     def _kill(self) -> None:
+        """Each sender as often as any other, also when few are left: the last channel is to get on, too."""
         at_work = self.driver.senders.at_work
-        if at_work:
-            self.kills += at_work.pop(self.chance.randrange(len(at_work))).kill()
+        drawn = self.chance.randrange(SENDERS * len(self.driver.channels))
+        if drawn < len(at_work):
+            self.kills += at_work.pop(drawn).kill()
 
     def _trouble(self) -> None:
         channel = self.chance.choice(self.driver.channels)
