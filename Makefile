@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers
 
-.PHONY: env peers demo test test-peers scenarios-approval lint format bench bench-approval lock clean
+.PHONY: env peers demo test test-peers scenarios-approval scenarios-delivery soak lint format bench bench-approval lock clean
 
 env: $(READY)
 
@@ -30,7 +30,7 @@ demo: $(READY)
 
 # All but the scenarios that go through Prefect: those have some minutes of their own, in scenarios-approval.
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --ignore tests/scenarios/test_scenarios_prefect.py
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --ignore tests/scenarios/test_scenarios_prefect.py --ignore-glob '*/scenarios/delivery/test_scenarios_of_*.py' --ignore tests/scenarios/delivery/test_delivery_soak.py
 
 # What the providers' own libraries send and hear, against what our clients do.
 test-peers: $(READY) $(PEERS)/.ready
@@ -38,7 +38,15 @@ test-peers: $(READY) $(PEERS)/.ready
 
 # Approval in plain words: against the services, through real gate runs, in Chromium. docs/scenarios.md tells how to read them.
 scenarios-approval: $(READY)
-	$(BIN)/python -m pytest tests/scenarios
+	$(BIN)/python -m pytest tests/scenarios --ignore tests/scenarios/delivery
+
+# Delivery in plain words: real sender processes, killed; the sandbox's own log is the judge. Some minutes.
+scenarios-delivery: $(READY)
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder tests/scenarios/delivery
+
+# A million deliveries under random faults and kills; a quarter of an hour and more, and the cores for itself.
+soak: $(READY)
+	THEMELINE_SOAK_DELIVERIES=1000000 $(BIN)/python -m pytest -s tests/scenarios/delivery/test_delivery_soak.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

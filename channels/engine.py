@@ -156,7 +156,7 @@ def after(
     state, error = rule.state, outcome.error
     if replayed and error not in _SETTLES_A_REPLAY:
         state, error = _S.UNKNOWN, ErrorClass.UNKNOWN_OUTCOME
-    elif state is _S.RETRYING and now - first_tried_at >= backoff.budget:
+    elif state is _S.RETRYING and error is not ErrorClass.QUOTA and now - first_tried_at >= backoff.budget:
         state = _S.FAILED
     waits = state in {_S.RETRYING, _S.UNKNOWN}
     because = f"{outcome.error}: {outcome.code} {outcome.detail}".strip()

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from console.printing import say
+from console.printing import JsonOption, print_json, say
 from settings import get_settings
 
 
@@ -12,6 +12,7 @@ def serve(
     *,
     host: Annotated[str | None, typer.Option(help="Address to listen on; THEMELINE_HTTP_HOST if not given.")] = None,
     port: Annotated[int | None, typer.Option(help="0 takes a free one; THEMELINE_HTTP_PORT if not given.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Take receipts from providers, and follow the links in messages, until Ctrl-C.
 
@@ -24,7 +25,7 @@ def serve(
         settings,
         host=host or settings.http_host,
         port=settings.http_port if port is None else port,
-        report=lambda address: say(f"listening on {address}"),
+        report=lambda address: print_json({"address": address}) if as_json else say(f"listening on {address}"),
     )
 
 

@@ -420,7 +420,8 @@ def _fresh_again(session: Session, distribution_id: int, rows: Sequence[Row[Any]
 
 def give_up_after_budget(session: Session, *, distribution_id: int, budget: timedelta, now: datetime) -> Sequence[int]:
     """Fail what has been tried in vain for longer than its budget; returns which, by their numbers."""
-    parameters = {"tried_before": now - budget, "classes": plain_array(sorted(TRANSIENT_CLASSES)), "now": now}
+    bound = sorted(TRANSIENT_CLASSES - {ErrorClass.QUOTA})  # a quota comes back when its window does
+    parameters = {"tried_before": now - budget, "classes": plain_array(bound), "now": now}
     return session.scalars(_GIVE_UP, {"distribution_id": distribution_id, **parameters}).all()
 
 

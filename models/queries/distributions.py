@@ -191,21 +191,26 @@ def stop(session: Session, *, distribution_id: int, because: str) -> None:
 
 def next_due(session: Session, *, distribution_id: int, now: datetime) -> datetime | None:
     """When a sender next finds work here: a fresh or a due row, a replay, or the rows of a sender that may be dead."""
-    if tallies.of(session, distribution_id, DeliveryState.PLANNED):
-        due: datetime | None = now
-    else:
-        waiting = Delivery.state.in_([DeliveryState.RETRYING, DeliveryState.HELD])
-        statement = select(func.min(Delivery.due_at)).where(
-            Delivery.distribution_id == distribution_id, Delivery.due_at.is_not(None), or_(waiting, _replayable(now))
-        )
-        held = select(func.min(ActiveSender.alive_until)).where(ActiveSender.distribution_id == distribution_id)
-        due = min(filter(None, [session.scalar(statement), session.scalar(held)]), default=None)
-    if due is None:
-        return None
-    waits_until = [
-        account.backing_off_until for account in provider_accounts.serving(session, distribution_id=distribution_id)
+    accounts = provider_accounts.serving(session, distribution_id=distribution_id)
+    rests = [account.backing_off_until or now for account in accounts if account.paused_because is None]
+    open_at = min(rests or [account.backing_off_until or now for account in accounts], default=now)
+    own = Delivery.distribution_id == distribution_id
+    waiting = Delivery.state.in_([DeliveryState.RETRYING, DeliveryState.HELD])
+    held = select(func.min(ActiveSender.alive_until)).where(ActiveSender.distribution_id == distribution_id)
+    fresh = tallies.of(session, distribution_id, DeliveryState.PLANNED)
+    due = [
+        now if fresh else None,
+        session.scalar(select(func.min(Delivery.due_at)).where(own, Delivery.due_at.is_not(None), waiting)),
+        session.scalar(held),
     ]
-    return max(due, min((until or due for until in waits_until), default=due))
+    found = [max(at, open_at) for at in due if at is not None]
+    # A call in doubt is replayed by the account that made it, and by no other.
+    for account in accounts:
+        if account.paused_because is None:
+            its = select(func.min(Delivery.due_at)).where(own, _replayable(now), Delivery.account_id == account.id)
+            at = session.scalar(its)
+            found += [] if at is None else [max(at, account.backing_off_until or at)]
+    return min(found, default=None)
 
 
 def _replayable(now: datetime) -> ColumnElement[bool]:

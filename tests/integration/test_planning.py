@@ -1,6 +1,7 @@
 # ruff: noqa: S608 - the one part put into a statement is a constant of this file
 """Plans on a real PostgreSQL: in chunks, broken off, two at once, and rows that got lost."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -126,6 +127,56 @@ def test_of_customers_in_different_chunks_who_share_an_address_the_first_has_the
         " AND d.distribution_id = :distribution_id"
     )
     assert mixed.rows(whose) == [("c5",)]
+
+
+def test_of_customers_in_one_chunk_who_share_an_address_the_first_has_the_row(database: Database) -> None:
+    world = make_world(database, customers=4)
+    world.change(
+        "UPDATE addresses SET address = 'shared-' || CAST(:line AS text) WHERE customer_id IN (SELECT id FROM customers"
+        " WHERE product_line_id = :line AND external_id <> 'c1')"
+    )
+
+    plan(world)
+
+    assert left_out(world) == {"c3": "duplicate", "c4": "duplicate"}
+
+
+def test_every_row_has_the_id_that_the_database_makes_of_its_name(database: Database) -> None:
+    world = make_world(database, customers=50)
+    plan(world)
+
+    name = "d.theme_id || ':' || s.revision_id || ':' || d.channel || ':' || d.address"
+    same = (
+        "SELECT count(*) FROM deliveries d JOIN distributions s ON s.id = d.distribution_id"
+        f" WHERE s.id = :distribution_id AND d.id = delivery_id({name})"
+    )
+    assert world.rows(same) == [(50,)]
+
+
+def test_each_cap_counts_its_own_window(database: Database) -> None:
+    world = make_world(database, customers=3)
+    caps = [{"cap": "daily", "most": 1, "per": "24h"}, {"cap": "monthly", "most": 2, "per": "30d"}]
+    world.change(
+        "INSERT INTO limits (product_line_id, content, applied_by, applied_at) VALUES (:line, :content, 'ann', now())",
+        content=json.dumps({"product_line": "x", "caps": caps}),
+    )
+    # c1 had one two days ago, c2 two of them, c3 one an hour ago.
+    for who, hours in (("c1", 48), ("c2", 48), ("c2", 49), ("c3", 1)):
+        world.change(
+            "INSERT INTO cap_reservations (delivery_seq, distribution_id, customer_id, channel, reserved_at)"
+            " SELECT -1000 - c.id * 100 - :hours, 0, c.id, 'sms', now() - make_interval(hours => :hours)"
+            " FROM customers c WHERE c.product_line_id = :line AND c.external_id = :who",
+            who=who,
+            hours=hours,
+        )
+
+    plan(world)
+
+    found = (
+        "SELECT c.external_id, d.error_code FROM deliveries d JOIN customers c ON c.id = d.customer_id"
+        " WHERE d.distribution_id = :distribution_id ORDER BY 1"
+    )
+    assert world.rows(found) == [("c1", None), ("c2", "monthly"), ("c3", "daily")]
 
 
 def test_a_plan_that_is_made_twice_changes_nothing(mixed: World) -> None:
