@@ -12,6 +12,7 @@ import pytest
 
 from channels import service
 from channels.message import Message, Outcome
+from channels.service import planning
 from channels.service.errors import AccountUnfit, DeliveryThemeUnknown, DeliveryUnknown, DistributionClosed, NotInDoubt
 from channels.service.retry import RetryReport
 from channels.states import Channel, DeliveryState, ErrorClass
@@ -82,7 +83,11 @@ def test_planning_again_changes_nothing_and_finds_rows_that_are_missing(database
     with database.begin() as session:
         assert service.complete_if_done(session, distribution_id=world.distribution_id, now=now())
     world.change("DELETE FROM deliveries WHERE distribution_id = :distribution_id AND address LIKE '%c7'")
-    assert world.plan().new == 1
+    mended = planning.plan_again(
+        database, distribution_id=world.distribution_id, audience_of=lambda *_: world.audience, now=now()
+    )
+    assert mended is not None
+    assert mended.new == 1
     assert set(world.rows("SELECT id FROM deliveries WHERE distribution_id = :distribution_id")) == ids
     run(world.sender(RecordingProvider()))
     assert world.states() == {"sent": 50}
