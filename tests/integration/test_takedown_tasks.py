@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from prefect.logging import disable_run_logger
 
+from approval.secrecy import Cipher, new_key
 from channels.message import PushContent
 from channels.states import Channel, Purpose
 from models.delivery import DistributionState
@@ -23,6 +25,7 @@ PUSH = "channels: {push: {title: We were wrong, body: 'No, {{ customer.name }}.'
 def of_scene(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     for module in (distribution, sending, takedowns, theme_steps):
         monkeypatch.setattr(module, "database", lambda: scene.database)
+    monkeypatch.setattr(sending, "cipher", lambda: Cipher([new_key()]))  # links of messages are signed
     with disable_run_logger():
         yield scene
 
@@ -86,7 +89,7 @@ def test_senders_of_a_correction_render_the_correction(of_scene: Scene) -> None:
     run(sender(world.push, RecordingProvider()))
     world.take_down(correction=world.correction(PUSH))
     takedowns.undo_takedowns.fn()
-    recipient = {"delivery_id": "d1", "customer": {"name": "Mei"}}
+    recipient = {"delivery_id": uuid4(), "customer": {"name": "Mei"}}
     own, corrected = (sending._prepare(one.distribution_id).render for one in (world.push, world.correction_world()))
     assert corrected(recipient) == PushContent(title="We were wrong", body="No, Mei.")
     assert own(recipient) != corrected(recipient)
