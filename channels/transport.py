@@ -74,6 +74,9 @@ class Transport(Protocol):
 class HttpTransport:
     """pyreqwest with keep-alive connections, opened by the first call. TLS trusts what the system trusts.
 
+    At most `connections` calls are under way at once. A call that waits takes the first connection to be free, and the
+    one that was being opened for it stays for later: for a while there may be one or two more, at rest.
+
     pyreqwest sends a request again only when it took a kept connection that was closed before a byte of it was written,
     or when the other side of an HTTP/2 connection says that it did not look at it.
     """

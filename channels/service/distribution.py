@@ -3,23 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
 from channels.service.account import account_by_key
 from channels.service.errors import (
     AccountUnfit,
     DeliveryThemeUnknown,
-    DistributionClosed,
     DistributionUnknown,
     NothingToGiveBack,
     RevisionMissing,
 )
 from channels.states import FINAL_STATES, Channel, DeliveryState, ErrorClass, Purpose
 from models.delivery import Distribution, DistributionState, ProviderAccount
-from models.queries import deliveries, distributions, pending, planning, tallies, themes
+from models.queries import deliveries, distributions, pending, planning, plans, tallies, themes
 from models.queries.deliveries import Reaped
 from models.queries.distributions import Gate
 from models.theme import Theme
@@ -29,21 +26,6 @@ from themes.revocation import TAKEN_DOWN
 _BEFORE_LIVE = frozenset(
     {ThemeState.DRAFT, ThemeState.IN_REVIEW, ThemeState.APPROVED, ThemeState.SCHEDULED, ThemeState.MISSED}
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanReport:
-    """`new` rows came by this plan; `states` counts all rows of the distribution, and their sum is what is planned."""
-
-    distribution_id: int
-    channel: Channel
-    new: int
-    states: Mapping[DeliveryState, int]
-    left_out: Mapping[str, int]  # reason -> customers
-
-    @property
-    def planned(self) -> int:
-        return sum(self.states.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,36 +110,6 @@ def account_for(session: Session, *, theme: Theme, channel: Channel, key: str) -
     if account.channel is not channel or account.product_line_id != theme.product_line_id:
         raise AccountUnfit(key=key, problem=f"does not serve {channel} for the product line of theme {theme.key!r}")
     return account
-
-
-def plan_distribution(session: Session, *, distribution_id: int, audience: Select[Any], now: datetime) -> PlanReport:
-    """Create the rows that are missing, list who gets none and why, and let senders begin.
-
-    May run at any time and as often as one likes, also while senders are at work: rows that are there stay untouched.
-    `audience` selects customer ids. An address that is suppressed has a row, in state `suppressed`.
-
-    Raises:
-        DistributionUnknown, DistributionClosed
-    """
-    distribution, theme = _locked(session, distribution_id)
-    because = _not_plannable(distribution, theme, now)
-    if because is not None:
-        raise DistributionClosed(distribution_id=distribution_id, because=because)
-    new = planning.insert_missing(
-        session, distribution=distribution, product_line_id=theme.product_line_id, audience=audience, now=now
-    )
-    planning.list_left_out(session, distribution=distribution, audience=audience)
-    if distribution.state is DistributionState.PLANNING or (distribution.state is DistributionState.COMPLETE and new):
-        distribution.state, distribution.completed_at = DistributionState.SENDING, None
-    distribution.planned_at = distribution.planned_at or now
-    session.flush()
-    return PlanReport(
-        distribution_id=distribution_id,
-        channel=distribution.channel,
-        new=new,
-        states=tallies.by_state(tallies.counts(session, distribution_id)),
-        left_out=planning.left_out_by_reason(session, distribution_id),
-    )
 
 
 def gate(session: Session, *, distribution_id: int, now: datetime) -> Gate:
@@ -250,7 +202,7 @@ def _progress(session: Session, distribution: Distribution, now: datetime) -> Ch
             for (state, error), count in counted.items()
             if state is DeliveryState.FAILED and error is not None
         },
-        left_out=planning.left_out_by_reason(session, distribution.id),
+        left_out=plans.left_out_by_reason(session, distribution.id),
         closed_because=distributions.gate(session, distribution_id=distribution.id, now=now).closed_because,
     )
 
@@ -260,11 +212,3 @@ def _locked(session: Session, distribution_id: int) -> tuple[Distribution, Theme
     if found is None:
         raise DistributionUnknown(distribution_id)
     return found
-
-
-def _not_plannable(distribution: Distribution, theme: Theme, now: datetime) -> str | None:
-    if theme.state not in {ThemeState.LIVE, ThemeState.PAUSED}:
-        return f"the theme is {theme.state}"
-    if theme.revision_id != distribution.revision_id:
-        return "the theme is live on another revision"
-    return "the theme has ended" if theme.ends_at <= now else None

@@ -4,7 +4,7 @@ A plan may be begun, broken off and begun again at any time, by any number of pr
 what is done stays done, and rows that are there stay untouched.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
-from channels.service.distribution import PlanReport
 from channels.service.errors import DistributionClosed, DistributionUnknown
+from channels.states import Channel, DeliveryState
 from models.database import Database
 from models.delivery import Distribution, DistributionState
 from models.queries import capped, distributions, plans, tallies
@@ -27,6 +27,21 @@ CHECK_EVERY = timedelta(hours=6)
 
 #: Selects the ids of the customers whom a distribution is for.
 AudienceOf = Callable[[Session, Distribution], Select[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanReport:
+    """`new` rows came by this plan; `states` counts all rows of the distribution, and their sum is what is planned."""
+
+    distribution_id: int
+    channel: Channel
+    new: int
+    states: Mapping[DeliveryState, int]
+    left_out: Mapping[str, int]  # reason -> customers
+
+    @property
+    def planned(self) -> int:
+        return sum(self.states.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -208,7 +208,8 @@ def _held_up(session: Session, theme: Theme, taken: Mapping[Channel, int], now: 
     held_up = {}
     purpose = Purpose.CORRECTION if theme.state in TAKEN_DOWN else Purpose.THEME
     for distribution in distributions.of_theme(session, theme.id, purpose=purpose):
-        closed = distributions.gate(session, distribution_id=distribution.id, now=now).closed_because
+        gate = distributions.gate(session, distribution_id=distribution.id, now=now, once_taken_up=True)
+        closed = gate.closed_because
         if distribution.channel in taken and closed is not None:
             held_up[distribution.channel] = closed
     return held_up

@@ -122,8 +122,11 @@ def open_if_missing(
     return opened
 
 
-def gate(session: Session, *, distribution_id: int, now: datetime) -> Gate:
-    """Raises NoResultFound when there is no such distribution."""
+def gate(session: Session, *, distribution_id: int, now: datetime, once_taken_up: bool = False) -> Gate:
+    """`once_taken_up` tells what will hold for a complete distribution when a retry has opened it again.
+
+    Raises NoResultFound when there is no such distribution.
+    """
     statement = (
         select(Distribution, Theme)
         .join(Theme, Theme.id == Distribution.theme_id)
@@ -134,7 +137,7 @@ def gate(session: Session, *, distribution_id: int, now: datetime) -> Gate:
     accounts = provider_accounts.serving(session, distribution_id=distribution_id)
     return Gate(
         theme_id=theme.id,
-        barred_because=_barred_because(distribution, theme, now),
+        barred_because=_theme_bars(distribution, theme, now) or _state_bars(distribution, once_taken_up),
         ended=distribution.purpose is Purpose.THEME and _ends_at(distribution, theme) <= now,
         accounts=[account_gate(account, now) for account in accounts],
     )
@@ -144,7 +147,7 @@ def _ends_at(distribution: Distribution, theme: Theme) -> datetime:
     return min(theme.ends_at, distribution.expires_at or theme.ends_at)
 
 
-def _barred_because(distribution: Distribution, theme: Theme, now: datetime) -> str | None:
+def _theme_bars(distribution: Distribution, theme: Theme, now: datetime) -> str | None:
     correction = distribution.purpose is Purpose.CORRECTION
     if theme.state not in (TAKEN_DOWN if correction else {ThemeState.LIVE}):
         return f"the theme is {theme.state}"
@@ -154,10 +157,16 @@ def _barred_because(distribution: Distribution, theme: Theme, now: datetime) -> 
         return "the theme has ended"
     if _ends_at(distribution, theme) <= now and not correction:
         return "an offer of the theme has ended"
-    if distribution.state is not DistributionState.SENDING:
-        why = f": {distribution.stopped_because}" if distribution.stopped_because else ""
-        return f"the distribution is {distribution.state}{why}"
     return None
+
+
+def _state_bars(distribution: Distribution, once_taken_up: bool) -> str | None:  # noqa: FBT001 - handed on
+    if distribution.state is DistributionState.SENDING:
+        return None
+    if once_taken_up and distribution.state is DistributionState.COMPLETE:
+        return None
+    why = f": {distribution.stopped_because}" if distribution.stopped_because else ""
+    return f"the distribution is {distribution.state}{why}"
 
 
 def account_gate(account: ProviderAccount, now: datetime) -> AccountGate:

@@ -90,7 +90,7 @@ def test_everything_runs_after_up_and_status_says_where(trial: Any) -> None:
     assert status["up"]
     assert states(status) == dict.fromkeys(SERVICES, "ready") | STEPS
     assert all(psutil.pid_exists(pid) for pid in pids(status).values())
-    assert set(status["addresses"]) == {"prefect_api", "prefect_ui", "sandbox_http", "sandbox_smtp"}
+    assert set(status["addresses"]) == {"prefect_api", "prefect_ui", "sandbox_http", "sandbox_smtp", "http"}
 
 
 def test_secrets_are_in_private_files_and_on_no_command_line(trial: Any) -> None:

@@ -27,9 +27,11 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 class Server:
     """Answers `answers` one after the other, over as many connections as it takes; None hangs up instead."""
 
-    def __init__(self, *answers: bytes | None, calls_a_connection: int = 1000) -> None:
+    def __init__(self, *answers: bytes | None, calls_a_connection: int = 1000, seconds: float = 0.0) -> None:
         self.answers = list(answers)
         self.calls_a_connection = calls_a_connection
+        self.seconds = seconds
+        self.in_hand = self.most_in_hand = 0
         self.requests: list[bytes] = []
         self.connections = 0
         self._talks: set[asyncio.Task[None] | None] = set()
@@ -60,10 +62,18 @@ class Server:
                 break
             length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
             self.requests.append(head + await reader.readexactly(length))
-            answer = self.answers.pop(0)
+            answer = await self._next()
             if answer is None:
                 break
             writer.write(answer)
+
+    async def _next(self) -> bytes | None:
+        answer = self.answers.pop(0)
+        self.in_hand += 1
+        self.most_in_hand = max(self.most_in_hand, self.in_hand)
+        await asyncio.sleep(self.seconds)
+        self.in_hand -= 1
+        return answer
 
 
 async def post(
@@ -308,8 +318,8 @@ def test_what_is_no_request_is_not_sent_and_not_quoted(url: str, headers: dict[s
     assert SECRET not in repr(error)
 
 
-def test_calls_at_once_share_no_more_connections_than_allowed() -> None:
-    server = Server(*[OK] * 20)
+def test_no_more_calls_are_under_way_at_once_than_there_may_be_connections() -> None:
+    server = Server(*[OK] * 20, seconds=0.02)
 
     async def within() -> None:
         transport = HttpTransport(connections=3)
@@ -320,7 +330,7 @@ def test_calls_at_once_share_no_more_connections_than_allowed() -> None:
         assert {answer.body for answer in answers if isinstance(answer, HttpResponse)} == {b"ok"}
 
     asyncio.run(within())
-    assert server.connections <= 3
+    assert server.most_in_hand == 3
 
 
 def test_a_transport_may_be_closed_without_a_call_and_used_after_it_was_closed() -> None:

@@ -19,7 +19,7 @@ from channels.line import Line
 from channels.message import Capabilities, Message, Outcome, PushContent
 from channels.sender import Sender, SenderReport
 from channels.service import planning
-from channels.service.distribution import PlanReport
+from channels.service.planning import PlanReport
 from channels.states import Channel, ErrorClass
 from models.customer import Customer
 from models.database import Database
@@ -54,6 +54,16 @@ class World:
             audience_of=lambda *_: self.audience,
             now=datetime.now(UTC),
         )
+
+    def plan_again(self) -> PlanReport:
+        report = planning.plan_again(
+            self.database,
+            distribution_id=self.distribution_id,
+            audience_of=lambda *_: self.audience,
+            now=datetime.now(UTC),
+        )
+        assert report is not None
+        return report
 
     def ledger(self, *, owner: UUID | None = None, lease: timedelta = LEASE) -> service.Ledger:
         return service.Ledger(

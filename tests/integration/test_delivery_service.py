@@ -12,7 +12,6 @@ import pytest
 
 from channels import service
 from channels.message import Message, Outcome
-from channels.service import planning
 from channels.service.errors import AccountUnfit, DeliveryThemeUnknown, DeliveryUnknown, DistributionClosed, NotInDoubt
 from channels.service.retry import RetryReport
 from channels.states import Channel, DeliveryState, ErrorClass
@@ -83,11 +82,7 @@ def test_planning_again_changes_nothing_and_finds_rows_that_are_missing(database
     with database.begin() as session:
         assert service.complete_if_done(session, distribution_id=world.distribution_id, now=now())
     world.change("DELETE FROM deliveries WHERE distribution_id = :distribution_id AND address LIKE '%c7'")
-    mended = planning.plan_again(
-        database, distribution_id=world.distribution_id, audience_of=lambda *_: world.audience, now=now()
-    )
-    assert mended is not None
-    assert mended.new == 1
+    assert world.plan_again().new == 1
     assert set(world.rows("SELECT id FROM deliveries WHERE distribution_id = :distribution_id")) == ids
     run(world.sender(RecordingProvider()))
     assert world.states() == {"sent": 50}
@@ -185,6 +180,17 @@ def test_retry_says_what_still_holds_the_channel_up(database: Database) -> None:
     with database.begin() as session:
         service.pause_account(session, key=world.account_key, because="by hand")
     assert retry(world).held_up == {Channel.PUSH: f"the account {world.account_key} is paused: by hand"}
+
+
+def test_a_dry_run_over_a_complete_distribution_tells_what_will_hold_it_up_once_it_is_open_again(
+    database: Database,
+) -> None:
+    world = with_failures(database)
+    with database.begin() as session:
+        assert service.complete_if_done(session, distribution_id=world.distribution_id, now=now())
+    assert retry(world, dry_run=True).held_up == {}
+    world.set_theme("paused")
+    assert retry(world, dry_run=True).held_up == {Channel.PUSH: "the theme is paused"}
 
 
 def test_retry_of_an_unknown_theme_is_refused(database: Database) -> None:

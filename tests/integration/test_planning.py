@@ -12,8 +12,8 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from channels.service import planning
-from channels.service.distribution import PlanReport
 from channels.service.errors import DistributionClosed, DistributionUnknown
+from channels.service.planning import PlanReport
 from channels.states import Channel, DeliveryState
 from models.customer import Customer
 from models.database import Database

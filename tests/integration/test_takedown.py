@@ -14,7 +14,8 @@ from channels.message import Message, Outcome
 from channels.service.errors import NotSentAgain
 from channels.service.retry import Settlement
 from channels.states import Channel, ErrorClass
-from models.delivery import DistributionState
+from models.delivery import Distribution, DistributionState
+from models.queries import distributions, plans
 from tests.integration.delivery_world import LEASE, RecordingProvider, accept, guard_moves, refuse, run, until
 from tests.integration.scene import KEY, Scene
 from tests.integration.takedown_world import (
@@ -256,7 +257,16 @@ def test_rows_of_a_planner_that_was_under_way_are_cancelled_before_the_theme_is_
     late = open_on(world, Channel.SMS)
     with ThreadPoolExecutor(1) as pool:
         with scene.begin() as planner:
-            service.plan_distribution(planner, distribution_id=late.distribution_id, audience=late.audience, now=now())
+            row = planner.get_one(Distribution, late.distribution_id)
+            distributions.lock(planner, row.id)
+            plans.evaluate(planner, distribution=row, audience=late.audience)
+            chunk = plans.next_chunk(planner, row.id)
+            assert chunk is not None
+            line = late.product_line_id
+            made = plans.plan_chunk(planner, distribution=row, product_line_id=line, chunk=chunk, since=(), now=now())
+            assert made == CUSTOMERS
+            row.state = DistributionState.SENDING
+            planner.flush()
             world.take_down()
             undoing = pool.submit(world.undo)
             wait_for_a_lock(scene)
