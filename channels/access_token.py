@@ -4,8 +4,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
+from channels.errors import AnswerLost, NotSent
 from channels.refusal import Refusal
+from channels.states import ErrorClass
+
+T = TypeVar("T")
 
 #: Seconds before its end. WeChat renews as early, both tokens being valid in between; Google advises as much.
 MARGIN = 300.0
@@ -52,11 +57,33 @@ class AccessTokens:
         # shield: a caller that is cancelled must not take the token from the others.
         return await asyncio.shield(self._flight)
 
+    async def call(self, make: Callable[[str], Awaitable[T | Refusal]]) -> T | Refusal:
+        """What `make` gets with a token; once more with a fresh one when the provider turned the first down.
+
+        A `token` refusal that comes back was of a token just fetched: it is the account's trouble.
+        """
+        token, answer = await self._try(make, refused=None)
+        if isinstance(answer, Refusal) and answer.error is ErrorClass.TOKEN:
+            _, answer = await self._try(make, refused=token)
+        return answer
+
     async def close(self) -> None:
         flight = self._flight
         if flight is not None:
             flight.cancel()
             await asyncio.wait({flight})
+
+    async def _try(
+        self, make: Callable[[str], Awaitable[T | Refusal]], *, refused: str | None
+    ) -> tuple[str, T | Refusal]:
+        try:
+            token = await self.current(refused=refused)
+        except TokenRefused as error:
+            return "", error.refusal
+        except (NotSent, AnswerLost) as error:
+            # Only the token call was made: whatever became of it, the message never left.
+            return "", Refusal(error=ErrorClass.DOWN, detail=f"no access token: {error}")
+        return token, await make(token)
 
     def _is_stale(self, refused: str | None) -> bool:
         now = time.monotonic()

@@ -23,6 +23,10 @@ class Reader(Protocol):
     def __call__(self, callback: Callback, *, settings: Mapping[str, Any], now: datetime) -> Heard: ...
 
 
+#: Those whose signature covers all that they say and the address that they call: no part of it need be kept secret.
+#: WeChat signs neither its body nor the address, and JPush shows a password.
+SIGNED = frozenset({(Channel.SMS, "twilio")})
+
 READERS: Mapping[tuple[Channel, str], Reader] = {
     (Channel.SMS, "aliyun"): aliyun_receipts.read,
     (Channel.SMS, "twilio"): twilio_receipts.read,

@@ -19,8 +19,12 @@ def notification(
     action: str = "failed",
     status: str = "5.1.1",
     diagnostic: str = "550 5.1.1 User unknown",
+    mail_id: str = "",
 ) -> bytes:
-    """A delivery status notification on a mail with these `headers`, as the log has them, `Return-Path` among them."""
+    """A delivery status notification on a mail with these `headers`, as the log has them, `Return-Path` among them.
+
+    `mail_id` is its own: the same one twice is the same notification.
+    """
     about = Message()
     about["Reporting-MTA"] = f"dns; {_HOST}"
     if "X-Envelope-Envid" in headers:
@@ -36,10 +40,11 @@ def notification(
     report.set_payload([about, one])
     subject = "Delayed Mail (still being retried)" if action == "delayed" else "Undelivered Mail Returned to Sender"
     told = f"<{recipient}>: {diagnostic}\n"
-    return _report("delivery-status", subject, _DAEMON, _to(headers), [told, report, _returned(headers)])
+    parts: list[str | Message] = [told, report, _returned(headers)]
+    return _report("delivery-status", subject, _DAEMON, _to(headers), parts, mail_id)
 
 
-def complaint(headers: Mapping[str, str], *, recipient: str, kind: str = "abuse") -> bytes:
+def complaint(headers: Mapping[str, str], *, recipient: str, kind: str = "abuse", mail_id: str = "") -> bytes:
     """A report in the Abuse Reporting Format that a person marked the mail as spam."""
     fields = {
         "Feedback-Type": kind,
@@ -53,7 +58,8 @@ def complaint(headers: Mapping[str, str], *, recipient: str, kind: str = "abuse"
     report.set_payload("".join(f"{name}: {value}\r\n" for name, value in fields.items()))
     told = "This is an e-mail abuse report.\n"
     to = parseaddr(headers.get("From", ""))[1]
-    return _report("feedback-report", "FW: complaint", f"abuse@{_HOST}", to, [told, report, _returned(headers)])
+    parts: list[str | Message] = [told, report, _returned(headers)]
+    return _report("feedback-report", "FW: complaint", f"abuse@{_HOST}", to, parts, mail_id)
 
 
 def formless(headers: Mapping[str, str], *, recipient: str, said: str = "550 5.1.1 User unknown") -> bytes:
@@ -64,20 +70,20 @@ def formless(headers: Mapping[str, str], *, recipient: str, said: str = "550 5.1
     return mail.as_bytes()
 
 
-def _report(kind: str, subject: str, sender: str, to: str, parts: list[str | Message]) -> bytes:
+def _report(kind: str, subject: str, sender: str, to: str, parts: list[str | Message], mail_id: str) -> bytes:  # noqa: PLR0917 - the parts of a mail, in their order
     mail = MIMEMultipart("report")
     mail.set_param("report-type", kind)
-    _address(mail, subject, sender, to)
+    _address(mail, subject, sender, to, mail_id)
     for part in parts:
         mail.attach(MIMEText(part) if isinstance(part, str) else part)
     return mail.as_bytes()
 
 
-def _address(mail: Message, subject: str, sender: str, to: str) -> None:
+def _address(mail: Message, subject: str, sender: str, to: str, mail_id: str = "") -> None:
     mail["Return-Path"] = "<>"
     mail["Date"] = format_datetime(datetime.now(UTC))
     mail["From"], mail["To"], mail["Subject"] = sender, to, subject
-    mail["Message-ID"] = make_msgid(domain=_HOST)
+    mail["Message-ID"] = f"<{mail_id}@{_HOST}>" if mail_id else make_msgid(domain=_HOST)
     mail["Auto-Submitted"] = "auto-generated"
 
 

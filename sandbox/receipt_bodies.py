@@ -12,11 +12,13 @@ from urllib.parse import urlencode
 
 from sandbox.credentials import Accounts
 from sandbox.ledger import Record
+from sandbox.mail import decoded
+from sandbox.mail_reports import complaint, notification
 
 _CHINA = timezone(timedelta(hours=8))
 _JSON = "application/json"
 #: Receipts of one push, at most.
-MOST = {"aliyun": 100, "jpush": 100, "twilio": 1, "wechat": 1}
+MOST = {"aliyun": 100, "jpush": 100, "twilio": 1, "wechat": 1, "smtp": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +32,20 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What becomes of a message; `code` None: it arrived."""
+    """What becomes of a message; `code` None: it arrived. Of a mail that arrived, people may complain."""
 
     record: Record
     code: str | None = None
+    complains: bool = False
 
 
 def push_of(provider: str, said: Sequence[Said], *, url: str, token: str, accounts: Accounts) -> Push | None:
     """None: nobody asked for these. Twilio posts to where each message says, the others to `url`."""
     if provider == "twilio":
         return _twilio(said[0], accounts)
+    if provider == "smtp":
+        mail = _mail(said[0])
+        return Push(url, {"Content-Type": "message/rfc822"}, mail) if mail else None
     if provider == "aliyun":
         return Push(url, {"Content-Type": _JSON}, json.dumps([_aliyun(one) for one in said]).encode())
     if provider == "jpush":
@@ -47,6 +53,19 @@ def push_of(provider: str, said: Sequence[Said], *, url: str, token: str, accoun
         headers = {"Content-Type": _JSON, "Authorization": f"Basic {login}"}
         return Push(url, headers, json.dumps([_jpush(one) for one in said]).encode())
     return Push(_wechat_url(url, token), {"Content-Type": _JSON}, json.dumps(_wechat(said[0])).encode())
+
+
+def _mail(said: Said) -> bytes | None:
+    """Of a mail that arrives nobody is told: RFC 3461, unless it was asked for."""
+    message = said.record.message
+    whole = message.content if isinstance(message.content, bytes) and message.reference is not None else b""
+    headers = dict(decoded(whole).get("headers", ()))
+    recipient, mail_id = message.recipient, f"{message.message_id}.{message.recipient.replace('@', '.')}"
+    if said.code is not None:
+        words = f"550 {said.code} scripted"
+        mail_id = f"bounce.{mail_id}"
+        return notification(headers, recipient=recipient, status=said.code, diagnostic=words, mail_id=mail_id)
+    return complaint(headers, recipient=recipient, mail_id=f"complaint.{mail_id}") if said.complains else None
 
 
 def _aliyun(said: Said) -> dict[str, object]:

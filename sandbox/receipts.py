@@ -5,6 +5,7 @@
 
 import asyncio
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -21,26 +22,39 @@ from sandbox.receipt_bodies import MOST, Push, Said, push_of
 _LOOK_SECONDS = 0.05
 _FIRST_WAIT, _LONGEST_WAIT, _TRIES = 0.2, 5.0, 12
 _AT_ONCE = 8
-_UNDELIVERED = {"aliyun": "UNDELIV", "twilio": "30005", "jpush": "5", "wechat": "43101"}
+_UNDELIVERED = {"aliyun": "UNDELIV", "twilio": "30005", "jpush": "5", "wechat": "43101", "smtp": "5.1.1"}
 
 Share = Annotated[float, Field(ge=0, le=1)]
+_NOBODY = re.compile(r"(?!)")
 
 
 class ReceiptForm(BaseModel):
-    """`failing` and `silent` are shares of the recipients; `strangers` are receipts of unknown messages, per push."""
+    """`failing`, `silent` and `complaining` are shares of the recipients, and the patterns name more of them.
+
+    `strangers` are receipts of unknown messages, per push. Of mail only what failed and what is complained of is told.
+    """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    provider: Literal["aliyun", "twilio", "jpush", "wechat"]
+    provider: Literal["aliyun", "twilio", "jpush", "wechat", "smtp"]
     url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] | None = None
     token: str = ""  # with which WeChat signs
     failing: Share = 0.0
+    failing_match: re.Pattern[str] = _NOBODY  # searched for in the address, as that of a fault is
+    complaining: Share = 0.0
+    complaining_match: re.Pattern[str] = _NOBODY
     code: Annotated[str, Field(pattern=r"^[\w:.-]{1,40}$")] | None = None
     silent: Share = 0.0
     times: Annotated[int, Field(ge=1, le=10)] = 1
     delay: Annotated[float, Field(ge=0, le=600)] = 0.0
     order: Literal["as_taken", "reversed", "shuffled"] = "as_taken"
     strangers: Annotated[int, Field(ge=0, le=100)] = 0
+
+    def said(self, record: Record, code: str) -> Said:
+        to = record.message.recipient
+        fails = falls_in_share(f"failing {to}", self.failing) or self.failing_match.search(to)
+        complains = falls_in_share(f"complaining {to}", self.complaining) or self.complaining_match.search(to)
+        return Said(record, code if fails else None, bool(complains))
 
 
 @dataclass(slots=True)
@@ -112,11 +126,9 @@ class Receipts:
     def _said(self, form: ReceiptForm, records: Sequence[Record]) -> list[Said]:
         code = form.code or _UNDELIVERED[form.provider]
         told = [record for record in records if not falls_in_share(f"silent {record.message.recipient}", form.silent)]
-        said = [
-            Said(record, code if falls_in_share(f"failing {record.message.recipient}", form.failing) else None)
-            for record in told
-        ]
-        strangers = [_stranger(one.record, number) for one in said[:1] for number in range(form.strangers)]
+        said = [form.said(record, code) for record in told]
+        of_stranger = code if form.provider == "smtp" else None  # of mail that arrives nothing is told
+        strangers = [_stranger(one.record, number, of_stranger) for one in said[:1] for number in range(form.strangers)]
         repeated = [*said * form.times, *strangers]
         if form.order == "reversed":
             repeated.reverse()
@@ -139,10 +151,10 @@ class Receipts:
         run.dropped += count
 
 
-def _stranger(record: Record, number: int) -> Said:
+def _stranger(record: Record, number: int, code: str | None) -> Said:
     """Of the same recipient, for a message that nobody sent."""
     message = record.message._replace(message_id=f"stranger-{number}", reference=None)
-    return Said(record._replace(message=message))
+    return Said(record._replace(message=message), code)
 
 
 async def _taken(session: aiohttp.ClientSession, push: Push) -> bool:
@@ -163,4 +175,7 @@ def _read(content: dict[str, Any]) -> ReceiptForm:
         raise BadField(place, first.get("input"), first["msg"]) from None
     if form.url is None and form.provider != "twilio":
         raise BadField("url", None, "where the receipts are posted to; only Twilio's messages say so themselves")
+    complaining = {"complaining", "complaining_match"} & form.model_fields_set
+    if complaining and form.provider != "smtp":
+        raise BadField(min(complaining), form.provider, "people complain of mail alone: provider smtp")
     return form

@@ -68,6 +68,7 @@ class WeChat:
     capabilities = CAPABILITIES
 
     def __init__(self, *, account: WeChatSettings, transport: Transport) -> None:
+        self.app = account.app_id
         self._account = account
         self._transport = transport
         self._tokens = AccessTokens(fetch=self._fetch_token)
@@ -84,23 +85,11 @@ class WeChat:
 
     async def _send_one(self, message: Message) -> Outcome:
         body = self._body(message)
-        token, answer = await self._try(body, refused=None)
-        if isinstance(answer, Refusal) and answer.error is ErrorClass.TOKEN:
-            _, answer = await self._try(body, refused=token)
+        answer = await self._tokens.call(lambda token: self._call(token, body))
         if isinstance(answer, Refusal):
             return answer.outcome(message)
         msgid = answer.get("msgid")
         return Outcome(delivery_id=message.delivery_id, provider_message_id=None if msgid is None else str(msgid))
-
-    async def _try(self, body: bytes, *, refused: str | None) -> tuple[str, dict[str, Any] | Refusal]:
-        try:
-            token = await self._tokens.current(refused=refused)
-        except TokenRefused as error:
-            return "", error.refusal
-        except (NotSent, AnswerLost) as error:
-            # Only the token call was made: whatever became of it, the message never left.
-            return "", Refusal(error=ErrorClass.DOWN, detail=f"no access token: {error}")
-        return token, await self._call(token, body)
 
     async def _call(self, token: str, body: bytes) -> dict[str, Any] | Refusal:
         url = f"{self._account.base_url}/cgi-bin/message/subscribe/send?access_token={quote(token, safe='')}"

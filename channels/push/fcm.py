@@ -73,8 +73,8 @@ class Fcm:
         self._service = service
         self._transport = transport
         self._tokens = AccessTokens(fetch=self._fetch_token)
-        project = account.project_id or service.project_id
-        self._url = f"{account.base_url}/v1/projects/{project}/messages:send"
+        self.app = account.project_id or service.project_id
+        self._url = f"{account.base_url}/v1/projects/{self.app}/messages:send"
         self._token_url = f"{account.token_url}/token" if account.token_url else service.token_uri
 
     async def allocate_keys(self, count: int) -> Sequence[str]:  # noqa: ARG002 - there are no keys to be had
@@ -88,22 +88,10 @@ class Fcm:
 
     async def _send_one(self, message: Message) -> Outcome:
         body = self._body(message)
-        token, answer = await self._try(body, refused=None)
-        if isinstance(answer, Refusal) and answer.error is ErrorClass.TOKEN:
-            _, answer = await self._try(body, refused=token)
+        answer = await self._tokens.call(lambda token: self._call(token, body))
         if isinstance(answer, Refusal):
             return answer.outcome(message)
         return Outcome(delivery_id=message.delivery_id, provider_message_id=str(answer["name"]))
-
-    async def _try(self, body: bytes, *, refused: str | None) -> tuple[str, dict[str, Any] | Refusal]:
-        try:
-            token = await self._tokens.current(refused=refused)
-        except TokenRefused as error:
-            return "", error.refusal
-        except (NotSent, AnswerLost) as error:
-            # Only the token call was made: whatever became of it, the message never left.
-            return "", Refusal(error=ErrorClass.DOWN, detail=f"no access token: {error}")
-        return token, await self._call(token, body)
 
     async def _call(self, token: str, body: bytes) -> dict[str, Any] | Refusal:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}

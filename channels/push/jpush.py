@@ -21,7 +21,7 @@ CAPABILITIES = Capabilities(
     batch_size=1000,
     idempotent_replay=True,
     status_query=False,
-    receipts=False,
+    receipts=True,  # of accounts that pay for it,
     personal_content=True,
 )
 #: Of one app key that is not paid for.
@@ -61,6 +61,7 @@ class JPush:
     capabilities = CAPABILITIES
 
     def __init__(self, *, account: JPushSettings, transport: Transport) -> None:
+        self.app = account.app_key
         self._account = account
         self._transport = transport
         credential = f"{account.app_key}:{account.master_secret.get_secret_value()}"

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from sqlalchemy.orm import Session
 
-from channels.callback_readers import READERS
+from channels.callback_readers import READERS, SIGNED
 from channels.callbacks import Callback, Heard
 from channels.service.account import account_by_key
 from channels.service.errors import AccountUnfit
@@ -32,10 +32,15 @@ class CallbackAccount:
     channel: Channel
     provider: str
     _settings: Mapping[str, Any]
-    _secret: str
+    _secret: str | None  # None: there is no secret address
 
-    def is_called_with(self, secret: str) -> bool:
-        return hmac.compare_digest(self._secret.encode(), secret.encode("utf-8", "replace"))
+    def is_called_with(self, secret: str | None) -> bool:
+        """Whether this is an address of the account; one without a secret is, where the provider signs what it says."""
+        if secret is None:
+            return (self.channel, self.provider) in SIGNED
+        return self._secret is not None and hmac.compare_digest(
+            self._secret.encode(), secret.encode("utf-8", "replace")
+        )
 
     def read(self, callback: Callback, *, now: datetime) -> Heard:
         """Raises CallbackRefused, CallbackUnreadable."""
@@ -46,7 +51,7 @@ class CallbackAccount:
 
 
 def callback_account(session: Session, *, key: str, cipher: Cipher) -> CallbackAccount | None:
-    """None: there is no such account, or it was never given an address for callbacks.
+    """None: there is no such account, or its provider never calls.
 
     Raises:
         SecretUnreadable
@@ -61,20 +66,27 @@ def callback_account(session: Session, *, key: str, cipher: Cipher) -> CallbackA
         channel=found.channel,
         provider=found.provider,
         _settings={**found.settings, **private},
-        _secret=cipher.decrypt(found.callback_secret),
+        _secret=cipher.decrypt(found.callback_secret) if found.callback_secret else None,
     )
 
 
 def callback_path(session: Session, *, key: str, cipher: Cipher, renew: bool = False, now: datetime) -> str:
-    """The path at which the provider of an account calls us, made at the first time; `renew` ends the one before.
+    """The path at which the provider of an account calls us. It holds a secret, unless the provider signs.
+
+    The secret is made at the first time; `renew` makes another, which ends the path before.
 
     Raises:
         AccountUnknown
-        AccountUnfit: this provider never calls.
+        AccountUnfit: this provider never calls, or there is no secret to renew.
     """
     account = account_by_key(session, key)
     if (account.channel, account.provider) not in READERS:
         raise AccountUnfit(key=key, problem=f"is of {account.provider}, which sends no receipts over HTTP")
+    path = f"/callbacks/{quote(account.key, safe='')}"
+    if (account.channel, account.provider) in SIGNED:
+        if renew:
+            raise AccountUnfit(key=key, problem=f"is of {account.provider}, which signs: its address holds no secret")
+        return path
     kept = endpoints.keep_callback_secret(
         session,
         account=account,
@@ -82,7 +94,7 @@ def callback_path(session: Session, *, key: str, cipher: Cipher, renew: bool = F
         replace=renew,
         now=now,
     )
-    return f"/callbacks/{quote(account.key, safe='')}/{cipher.decrypt(kept)}"
+    return f"{path}/{cipher.decrypt(kept)}"
 
 
 def read_letter(session: Session, *, key: str, raw: bytes, cipher: Cipher, now: datetime) -> Stored:

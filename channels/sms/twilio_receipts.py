@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 from channels.callbacks import Callback, CallbackRefused, CallbackUnreadable, Heard, code, word
 from channels.message import Receipt, ReceiptKind
 from channels.receipts import dedupe_key
+from channels.sms.twilio import TERMS as REFUSALS
 from channels.sms.twilio_signature import HEADER, SETTINGS_HEADER, is_genuine
 from channels.states import ErrorClass
 
@@ -32,27 +33,32 @@ TERMS: Mapping[str, ReceiptKind] = MappingProxyType(
     }
 )
 
-#: The codes that come with a failure, in our classes; others are `unrecognised`.
+#: The codes that only a failure has which comes later, in our classes. Any other means what it means when a message is
+#: refused at once (a messaging service puts that off), or is `unrecognised`.
 FAILURES: Mapping[str, ErrorClass] = MappingProxyType(
     {
-        "21211": ErrorClass.BAD_RECIPIENT,
-        "21217": ErrorClass.BAD_RECIPIENT,
-        "21614": ErrorClass.BAD_RECIPIENT,
         "30005": ErrorClass.BAD_RECIPIENT,
         "30006": ErrorClass.BAD_RECIPIENT,
-        "21610": ErrorClass.UNSUBSCRIBED,
         "30007": ErrorClass.CONTENT,
-        "21617": ErrorClass.CONTENT,
         "30034": ErrorClass.CONFIG,
-        "21408": ErrorClass.CONFIG,
-        "21612": ErrorClass.CONFIG,
         "30001": ErrorClass.THROTTLED,
         "30022": ErrorClass.THROTTLED,
         "30003": ErrorClass.DOWN,  # the phone is off or out of reach, which may be over tomorrow
         "30008": ErrorClass.DOWN,
         "30036": ErrorClass.DOWN,  # its time ran out before the phone was there
+        # No permission for the region, no route to the number: the account's to mend. At once refused they are
+        # `unrecognised`, for there `config` would keep all others waiting; a message that is over holds up nobody.
+        "21408": ErrorClass.CONFIG,
+        "21612": ErrorClass.CONFIG,
     }
 )
+
+
+def class_of(error: str) -> ErrorClass:
+    known = FAILURES.get(error)
+    if known is None and error.isdecimal():
+        known = REFUSALS.get(int(error))
+    return known or ErrorClass.UNRECOGNISED
 
 
 def read(callback: Callback, *, settings: Mapping[str, Any], now: datetime) -> Heard:
@@ -63,8 +69,7 @@ def read(callback: Callback, *, settings: Mapping[str, Any], now: datetime) -> H
         CallbackUnreadable
     """
     fields = _fields(callback.body)
-    if token := settings.get("auth_token"):
-        _require_signature(callback, fields, str(token))
+    _require_signature(callback, fields, settings.get("auth_token"))
     receipt = _receipt({name: values[-1] for name, values in fields.items()}, callback.query, now)
     return Heard(receipts=[receipt] if receipt else [], left=0 if receipt else 1)
 
@@ -76,7 +81,9 @@ def _fields(body: bytes) -> dict[str, list[str]]:
         raise CallbackUnreadable("the body is no form") from None
 
 
-def _require_signature(callback: Callback, fields: Mapping[str, list[str]], token: str) -> None:
+def _require_signature(callback: Callback, fields: Mapping[str, list[str]], token: str | None) -> None:
+    if not token:
+        raise CallbackRefused("the account has no auth_token, so nobody can tell who called")
     given, algorithm = callback.headers.get(HEADER.lower(), ""), callback.headers.get(SETTINGS_HEADER.lower(), "")
     genuine = (is_genuine(given, auth_token=token, url=url, fields=fields, settings=algorithm) for url in callback.urls)
     if not any(genuine):
@@ -99,7 +106,7 @@ def _receipt(fields: Mapping[str, str], query: Mapping[str, str], now: datetime)
         provider_message_id=sid,
         reference=query.get(REFERENCE),
         address=word(fields, "To") or None,
-        error=FAILURES.get(error, ErrorClass.UNRECOGNISED) if failed else None,
+        error=class_of(error) if failed else None,
         code=error or status,
         detail=word(fields, "ErrorMessage", "ChannelStatusMessage"),
     )

@@ -10,8 +10,8 @@ import typer
 
 from channels.account_file import read_accounts, secrets_from
 from channels.service import account
+from channels.service.account_file import apply_accounts
 from channels.service.account_report import AccountReport, AccountState, account_report, account_reports, in_words
-from channels.service.provider import apply_account
 from console.commands.callback_address import callback
 from console.commands.people import configured_cipher
 from console.printing import JsonOption, print_columns, print_json, print_table, tell
@@ -28,10 +28,9 @@ KeyArgument = Annotated[str, typer.Argument(help="The account's key.")]
 def apply(file: Annotated[Path, typer.Argument(help="The account file.")], *, as_json: JsonOption = False) -> None:
     """Add the accounts of a file, or change them. All of them are checked first, and stored together or not at all."""
     entries = read_accounts(read_text(file), where=str(file))
-    secrets = {entry.account: secrets_from(entry, os.environ) for entry in entries}
+    with_secrets = [(entry, secrets_from(entry, os.environ)) for entry in entries]
     with Database.from_settings().begin() as session:
-        for entry in entries:
-            apply_account(session, entry=entry, secrets=secrets[entry.account], cipher=configured_cipher())
+        apply_accounts(session, entries=with_secrets, cipher=configured_cipher())
     found = [{"account": entry.account, "channel": entry.channel, "provider": entry.provider} for entry in entries]
     if as_json:
         print_json(found)

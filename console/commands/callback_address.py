@@ -18,7 +18,10 @@ def callback(
     renew: Annotated[bool, typer.Option("--renew", help="Make a new address; the one before ends at once.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the address to give to the provider, for its receipts. Whoever knows it can send us some: keep it secret."""
+    """Show the address to give to the provider, for its receipts.
+
+    Where it holds a secret, whoever knows it can send us some: keep it secret.
+    """
     settings = get_settings()
     with Database.from_settings().begin() as session:
         path = callback_path(session, key=key, cipher=configured_cipher(), renew=renew, now=datetime.now(UTC))

@@ -64,8 +64,9 @@ class Sandbox:
                     "security": "none",
                     "sender": "offers@example.com",
                     "sender_name": "Giftware",
+                    "bounce_address": "bounces@example.com",
                 },
-                {},
+                {"bounce_key": "sandbox-bounce-key"},
                 # So short a patience leaves something for ops to retry while one watches.
                 Limits(retry_base_seconds=0.5, retry_ceiling_seconds=2, retry_budget_seconds=4),
                 notices=True,

@@ -1,4 +1,4 @@
-"""The endpoints that providers call: `/callbacks/<account>/<secret>`.
+"""The endpoints that providers call: `/callbacks/<account>/<secret>`, without the secret where the provider signs.
 
 The answer goes out as soon as everything is kept; what follows from it is done right after that, in `joining`.
 """
@@ -24,8 +24,17 @@ _MOST_OF_A_LETTER = 16 * 1024 * 1024  # a bounce may hold the letter that it is 
 ServicesOf = Annotated[Services, Depends(services)]
 
 
+@router.api_route("/callbacks/{key}", methods=["GET", "POST"])
+async def signed_callback(key: str, request: Request, service: ServicesOf) -> Response:
+    return await _answer(key, None, request, service)
+
+
 @router.api_route("/callbacks/{key}/{secret}", methods=["GET", "POST"])
 async def callback(key: str, secret: str, request: Request, service: ServicesOf) -> Response:
+    return await _answer(key, secret, request, service)
+
+
+async def _answer(key: str, secret: str | None, request: Request, service: Services) -> Response:
     account = await service.account(key)
     if account is None or not account.is_called_with(secret):
         raise HTTPException(404)
@@ -40,6 +49,7 @@ async def callback(key: str, secret: str, request: Request, service: ServicesOf)
     try:
         heard, stored = await service.in_thread(_take_in, service, account, called)
     except CallbackRefused as refused:
+        service.refused[account.key, account.channel, account.provider] += 1
         log.warning("callback refused: account=%s reason=%s", account.key, refused)
         raise HTTPException(403) from refused
     except CallbackUnreadable as unreadable:

@@ -17,6 +17,8 @@ from settings import get_settings
 
 router = APIRouter()
 
+Refused = Mapping[tuple[str, Channel, str], int]
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 #: A proxy that passes a request on says so with one of these: it then comes from elsewhere.
 _PASSED_ON = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
@@ -28,12 +30,14 @@ async def metrics(request: Request) -> Response:
     if not _may_see(request):
         raise HTTPException(404)
     found = services(request)
-    return Response(exposition(await found.in_thread(_figures, found)), media_type=CONTENT_TYPE)
+    told = await found.in_thread(_figures, found)
+    return Response(exposition(told, refused=found.refused), media_type=CONTENT_TYPE)
 
 
-def exposition(told: Figures) -> bytes:
+def exposition(told: Figures, *, refused: Refused) -> bytes:
+    """`told` is of the database, `refused` of this process."""
     registry = CollectorRegistry()
-    registry.register(_Snapshot(told))
+    registry.register(_Snapshot(told, refused))
     ProcessCollector(registry=registry)
     return generate_latest(registry)
 
@@ -57,14 +61,15 @@ def _may_see(request: Request) -> bool:
 
 
 class _Snapshot(Collector):
-    def __init__(self, told: Figures) -> None:
-        self._told = told
+    def __init__(self, told: Figures, refused: Refused) -> None:
+        self._told, self._refused = told, refused
 
     def collect(self) -> Iterable[Metric]:
         told = self._told
         yield _deliveries(told)
         yield _failures(told)
         yield from _accounts(told)
+        yield _refused_callbacks(self._refused)
         yield _by_channel("senders", "Senders at work", told.senders)
         overdue = {channel: since.total_seconds() for channel, since in told.overdue.items()}
         yield _by_channel("overdue_seconds", "For how long the oldest retry has been due", overdue)
@@ -108,6 +113,15 @@ def _accounts(told: Figures) -> Iterator[Metric]:
             states.add_metric([*own, state.value], float(state is one.state))
     yield calls
     yield states
+
+
+def _refused_callbacks(refused: Refused) -> Metric:
+    help_text = "Callbacks to this process that were not signed by their provider"
+    labels = ["account", "channel", "provider"]
+    family = CounterMetricFamily("themeline_callbacks_refused", help_text, labels=labels)
+    for (account, channel, provider), count in sorted(refused.items()):
+        family.add_metric([account, channel.value, provider], count)
+    return family
 
 
 def _by_channel(name: str, help_text: str, values: Mapping[Channel, float]) -> Metric:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from approval.secrecy import Cipher
 from channels.service.callbacks import CallbackAccount, callback_account
+from channels.states import Channel
 from models.database import Database, DatabaseUnreachable, configured_url
 from settings import Settings
 from themes.signed_links import PURPOSE, LinkSigner
@@ -45,6 +47,8 @@ class Services:
     callback_url: str
     clock: Callable[[], datetime] = _utc_now
     signer: LinkSigner | None = field(init=False)
+    #: Callbacks that this process refused, by account, channel and provider.
+    refused: Counter[tuple[str, Channel, str]] = field(init=False, default_factory=Counter)
     _accounts: dict[str, tuple[float, CallbackAccount | None]] = field(init=False, default_factory=dict)
     _limiter: CapacityLimiter | None = field(init=False, default=None)
     _arrived: asyncio.Event = field(init=False, default_factory=asyncio.Event)

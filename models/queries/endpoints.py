@@ -40,7 +40,7 @@ class Endpoint(NamedTuple):
     provider: str
     settings: dict[str, object]
     secrets: bytes | None
-    callback_secret: bytes
+    callback_secret: bytes | None  # None: it was never given an address with one
 
 
 class Addressee(NamedTuple):
@@ -66,7 +66,7 @@ def endpoint(session: Session, account: str) -> Endpoint | None:
             ProviderAccount.secrets,
             CallbackEndpoint.secret,
         )
-        .join(CallbackEndpoint, CallbackEndpoint.account_id == ProviderAccount.id)
+        .outerjoin(CallbackEndpoint, CallbackEndpoint.account_id == ProviderAccount.id)
         .where(ProviderAccount.key == account)
     )
     row = session.execute(query).one_or_none()

@@ -87,6 +87,16 @@ def serving(session: Session, *, distribution_id: int) -> Sequence[ProviderAccou
     return session.scalars(query, execution_options={"populate_existing": True}).all()
 
 
+def pool_of(session: Session, account: ProviderAccount) -> Sequence[ProviderAccount]:
+    """The accounts that share its pool, by key, itself among them; none without a pool."""
+    query = select(ProviderAccount).where(
+        ProviderAccount.pool == account.pool,
+        ProviderAccount.product_line_id == account.product_line_id,
+        ProviderAccount.channel == account.channel,
+    )
+    return session.scalars(query.order_by(ProviderAccount.key)).all()
+
+
 def price_of(account: ProviderAccount) -> Price | None:
     if account.price_amount is None or account.price_per is None:
         return None

@@ -92,11 +92,14 @@ _HOLD = text(
 """
 )
 
+# What a person settled stands among the attempts as well, and no provider was called for it: a receipt of the call
+# before must not look as if it came from an earlier one.
 _CALLS = text(
     _BY_KEY
     + """
     SELECT delivery_seq, max(began_at) AS last_began_at, array_agg(DISTINCT provider_message_id) AS message_ids
-    FROM attempts WHERE delivery_seq = ANY(CAST(:seqs AS bigint[])) GROUP BY delivery_seq
+    FROM attempts WHERE delivery_seq = ANY(CAST(:seqs AS bigint[])) AND NOT (code = 'settled' AND error_class IS NULL)
+    GROUP BY delivery_seq
 """
 )
 
@@ -199,7 +202,7 @@ def store(session: Session, *, account_id: int, receipts: Sequence[Receipt], now
     columns = {
         "dedupes": text_array(one.dedupe for one in receipts),
         "kinds": plain_array(one.kind.value for one in receipts),
-        "occurred": plain_array(_quoted(one.occurred_at) for one in receipts),
+        "occurred": plain_array(one.occurred_at for one in receipts),
         "message_ids": text_array(one.provider_message_id for one in receipts),
         "references": plain_array(as_reference(one.reference) for one in receipts),
         "addresses": text_array(one.address for one in receipts),
@@ -219,7 +222,7 @@ def store_subscriptions(
         "openids": text_array(one.openid for one in words),
         "templates": text_array(one.template for one in words),
         "accepted": plain_array(one.accepted for one in words),
-        "occurred": plain_array(_quoted(one.occurred_at) for one in words),
+        "occurred": plain_array(one.occurred_at for one in words),
     }
     return set(session.scalars(_STORE_SUBSCRIPTIONS, {"account_id": account_id, "now": now, **columns}))
 
@@ -277,7 +280,7 @@ def joined(session: Session, looked_at: Sequence[tuple[int, UUID | None, datetim
     columns = {
         "ids": plain_array(ids),
         "delivery_ids": plain_array(deliveries),
-        "dues": plain_array(due and _quoted(due) for due in dues),
+        "dues": plain_array(dues),
     }
     session.execute(_JOINED, columns)
 
@@ -317,7 +320,3 @@ def _held(row: Row[tuple[object, ...]]) -> Held:
         call_began_at=values["call_began_at"],
         product_line_id=values["product_line_id"],
     )
-
-
-def _quoted(moment: datetime) -> str:
-    return f'"{moment.isoformat()}"'

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from channels.email import replies, smtp
+from channels.engine import refused_as_a_whole
 from channels.errors import AnswerLost, QueryRefused
 from channels.message import Fate, Found, Inquirer, Inquiry, Message, Outcome, Provider
 from channels.registry import PROVIDERS, capabilities
@@ -20,6 +21,7 @@ SHORT = 1.5  # seconds that a call may take where a test waits for that; enough 
 
 
 INQUIRING = [case for case in CASES if capabilities(case.channel, case.provider).status_query]
+TOKENED = [case for case in CASES if case.preparing_calls and ErrorClass.TOKEN in {one.error for one in case.refusals}]
 REPLAYING = [case for case in CASES if capabilities(case.channel, case.provider).idempotent_replay]
 
 
@@ -171,6 +173,22 @@ def test_many_workers_prepare_once_and_once_more_when_what_they_had_has_ended(ca
     assert errors(case.run(sandbox, send)) == {None}
     assert sandbox.summary(case)["token_calls"] - before == 2 * case.preparing_calls
     assert sandbox.summary(case)["accepted"] == sandbox.summary(case)["recipients"] == 250
+
+
+@pytest.mark.parametrize("case", TOKENED, ids=lambda case: case.provider)
+def test_token_that_stays_refused_is_fetched_once_more_and_told_in_the_providers_words(
+    case: Case, sandbox: Sandbox
+) -> None:
+    (refused,) = (one for one in case.refusals if one.error is ErrorClass.TOKEN)
+    sandbox.fault(case, **refused.fault, message="invalid credential, access_token is invalid")
+    before = sandbox.summary(case)["token_calls"]
+    outcomes = case.deliver(sandbox, 50)
+    assert errors(outcomes) == {ErrorClass.TOKEN}
+    assert all("invalid credential" in outcome.detail for outcome in outcomes)
+    assert sandbox.summary(case)["token_calls"] - before == 2
+    assert sandbox.summary(case)["calls"] == 2 * 50  # each message once more with the fresh token, and no more
+    # So the sender leaves the account alone, with these words as the reason.
+    assert refused_as_a_whole(outcomes[:1]) == outcomes[0]
 
 
 @pytest.mark.parametrize("case", REPLAYING, ids=lambda case: case.provider)

@@ -127,3 +127,34 @@ def test_every_account_is_listed_with_its_state(cli: CommandLine) -> None:
     assert set(found) == {"sms-main", "mail-main", "push-main", "wechat-main"}
     assert {one["state"] for one in found.values()} == {"open"}
     assert {one["channel"] for one in found.values()} == {channel.value for channel in Channel}
+
+
+def push(name: str, app: str, **more: object) -> dict[str, Any]:
+    base = {"account": name, "product_line": LINE, "channel": "push", "provider": "jpush", "pool": "push-bulk"}
+    return {**base, "settings": {"app_key": app}, "secrets": {"master_secret": "SMS_SECRET"}, **more}
+
+
+def test_accounts_of_different_apps_cannot_stand_in_for_each_other(cli: CommandLine, tmp_path: Path) -> None:
+    refused = refusal(cli, tmp_path, push("push-a", "shop"), push("push-b", "news"))
+    assert "'push-a' is of jpush app shop, but push-b in the same pool 'push-bulk' is of jpush app news" in refused
+    assert "give them pools of their own" in refused
+    told = {one["account"] for one in cli.json("accounts", "list")}
+    assert not told & {"push-a", "push-b"}
+    apply(cli, tmp_path, push("push-a", "shop"), push("push-b", "shop"), push("push-c", "news", pool="other"))
+
+
+def test_account_cannot_join_a_pool_of_another_app_that_is_there_already(cli: CommandLine, tmp_path: Path) -> None:
+    apply(cli, tmp_path, push("push-a", "shop"))
+    assert "push-a in the same pool" in refusal(cli, tmp_path, push("push-b", "news"))
+
+
+def test_whole_pool_moves_to_another_app_by_one_file(cli: CommandLine, tmp_path: Path) -> None:
+    apply(cli, tmp_path, push("push-a", "shop"), push("push-b", "shop"))
+    apply(cli, tmp_path, push("push-a", "news"), push("push-b", "news"))
+    assert "push-b in the same pool" in refusal(cli, tmp_path, push("push-a", "shop"))
+
+
+def refusal(cli: CommandLine, folder: Path, *accounts: dict[str, Any]) -> str:
+    file = folder / "accounts.yaml"
+    file.write_text(yaml.safe_dump({"accounts": accounts}), encoding="utf-8")
+    return cli.refusal("accounts", "apply", str(file))

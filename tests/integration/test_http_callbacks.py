@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha1
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -17,12 +18,17 @@ import pytest
 import requests
 
 from approval.secrecy import Cipher, new_key
-from channels.message import ReceiptKind
+from channels.email.smtp import from_settings
+from channels.message import EmailContent, Message, ReceiptKind
 from channels.mini_program.wechat_events import signature
+from channels.service.account import account_by_key
 from channels.service.callbacks import callback_path
 from channels.sms.twilio_signature import signature as twilio_signature
 from channels.states import Channel
+from channels.transport import HttpTransport
 from models.database import Database
+from models.queries.endpoints import keep_callback_secret
+from sandbox.process import started
 from tests.integration.delivery_world import until
 from tests.integration.http_service import PUBLIC_URL, services_for, serving
 from tests.integration.receipt_world import ReceiptWorld
@@ -121,6 +127,7 @@ def test_report_of_aliyun_moves_its_deliveries(aliyun: Called) -> None:
 
 def test_callback_of_twilio_is_taken_with_its_signature_alone(database: Database, origin: str) -> None:
     twilio = called(database, origin, Channel.SMS, "twilio", auth_token="token")
+    assert twilio.path == f"/callbacks/{twilio.world.world.account_key}"
     one = twilio.world.deliveries[0]
     target = f"{twilio.path}?delivery={one.id}"
     form = {"MessageSid": one.message_id, "MessageStatus": "delivered", "To": one.address}
@@ -133,6 +140,31 @@ def test_callback_of_twilio_is_taken_with_its_signature_alone(database: Database
     headers = {"X-Twilio-Signature": signed}
     assert requests.post(origin + target, data=form, headers=headers, timeout=SECONDS).status_code == 200
     twilio.comes_to("delivered", "sent", "sent")
+
+
+def test_unsigned_callbacks_are_counted_by_account(database: Database, database_url: str) -> None:
+    with serving(services_for(database_url, CIPHER)) as origin:
+        twilio = called(database, origin, Channel.SMS, "twilio", auth_token="token")
+        assert [twilio.post("MessageSid=1").status_code for _ in range(3)] == [403] * 3
+        told = requests.get(f"{origin}/metrics", timeout=SECONDS).text
+    key = twilio.world.world.account_key
+    assert f'themeline_callbacks_refused_total{{account="{key}",channel="sms",provider="twilio"}} 3.0' in told
+
+
+def test_secret_address_that_twilio_was_given_once_still_wants_its_signature(database: Database, origin: str) -> None:
+    twilio = called(database, origin, Channel.SMS, "twilio", auth_token="token")
+    with database.begin() as session:
+        account = account_by_key(session, twilio.world.world.account_key)
+        secret = CIPHER.encrypt("old-secret")
+        keep_callback_secret(session, account=account, secret=secret, replace=False, now=datetime.now(UTC))
+    one = twilio.world.deliveries[0]
+    form = {"MessageSid": one.message_id, "MessageStatus": "delivered", "To": one.address}
+    old = f"{twilio.path}/old-secret"
+    assert requests.post(origin + old, data=form, timeout=SECONDS).status_code == 403
+    assert requests.post(f"{origin}{twilio.path}/other", data=form, timeout=SECONDS).status_code == 404
+    signed = twilio_signature(auth_token="token", url=PUBLIC_URL + old, fields={k: [v] for k, v in form.items()})
+    answer = requests.post(origin + old, data=form, headers={"X-Twilio-Signature": signed}, timeout=SECONDS)
+    assert (answer.status_code, twilio.kept()) == (200, 1)
 
 
 def test_event_of_wechat_moves_its_delivery_and_counts_agreements_once(database: Database, origin: str) -> None:
@@ -171,6 +203,38 @@ def test_bounce_is_posted_as_it_came(database: Database, origin: str) -> None:
     mail.comes_to("sent", "failed", "sent")
     assert mail.world.suppressed() == {one.address: "bad_recipient"}
     assert mail.post(b"").status_code == 400
+
+
+def test_letter_that_bounces_at_the_stand_in_fails_and_who_complains_is_not_written_to_again(
+    database: Database, origin: str, tmp_path: Path
+) -> None:
+    mail = called(database, origin, Channel.EMAIL, "smtp", bounce_key="a key of sixteen")
+    mail.write_to("ann@example.org", "gone@example.org", "angry@example.org")
+    own = {"sender": "offers@example.com", "bounce_address": "bounces@example.com"}
+    change = "UPDATE provider_accounts SET settings = :settings WHERE id = :id"
+    mail.world.world.change(change, settings=json.dumps(own), id=mail.world.account_id)
+    content = EmailContent(subject="Hello", text="you")
+    letters = [Message(delivery_id=one.id, address=one.address, content=content) for one in mail.world.deliveries]
+    with started(folder=tmp_path) as sandbox:
+        where = {"host": sandbox.smtp_host, "port": sandbox.smtp_port, "security": "none"}
+
+        async def send() -> None:
+            provider = from_settings(
+                account="mail",
+                settings={**own, **where},
+                secrets={"bounce_key": "a key of sixteen"},
+                transport=HttpTransport(),
+            )
+            assert {outcome.error for outcome in await provider.send(letters)} == {None}
+            await provider.close()
+
+        asyncio.run(send())
+        match = {"failing_match": "^gone@", "complaining_match": "^angry@"}
+        asked = {"provider": "smtp", "url": mail.url, **match}
+        assert requests.post(f"{sandbox.http}/_receipts", json=asked, timeout=SECONDS).ok
+        mail.comes_to("sent", "failed", "sent")
+        blocked = {"gone@example.org": "bad_recipient", "angry@example.org": "complaint"}
+        asyncio.run(until(lambda: mail.world.suppressed() == blocked, seconds=SECONDS))
 
 
 def bounce_of(address: str, message_id: str) -> str:
@@ -269,13 +333,16 @@ def test_neither_logs_nor_answers_repeat_a_secret(
     database: Database, origin: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     twilio = called(database, origin, Channel.SMS, "twilio", auth_token="very-secret-token")
-    secret = twilio.path.rpartition("/")[2]
+    aliyun = called(database, origin, Channel.SMS, "aliyun")
+    secret = aliyun.path.rpartition("/")[2]
     with caplog.at_level(logging.DEBUG):
-        answers = [twilio.post("MessageSid=1"), twilio.post(b"\xff"), requests.post(twilio.url + "x", timeout=SECONDS)]
+        answers = [twilio.post("MessageSid=1"), twilio.post(b"\xff"), aliyun.post(b"\xff"), aliyun.post('[{"a": 1}]')]
+        answers.append(requests.post(aliyun.url + "x", timeout=SECONDS))
     # The client that the test calls with logs what it calls.
     logged = [record.getMessage() for record in caplog.records if not record.name.startswith("urllib3")]
     told = "".join([*logged, *(answer.text + str(answer.headers) for answer in answers)])
     assert "callback refused" in told
+    assert "callback unreadable" in told
     assert secret not in told
     assert "very-secret-token" not in told
 

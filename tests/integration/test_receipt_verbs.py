@@ -58,6 +58,15 @@ def test_address_for_callbacks_is_the_same_until_it_is_renewed(scene: Scene, cli
     assert renewed["url"].rpartition("/")[2] not in repr(account)
 
 
+def test_address_for_a_provider_that_signs_holds_no_secret(scene: Scene, cli: CommandLine) -> None:
+    scene.run("UPDATE provider_accounts SET provider = 'twilio' WHERE key = 'sms-main'")
+    told = cli.json("accounts", "callback", "sms-main")
+    assert told["url"] == "https://go.example.com/callbacks/sms-main"
+    assert "its address holds no secret" in cli.refusal("accounts", "callback", "sms-main", "--renew")
+    with scene.begin() as session:
+        assert session.query(CallbackEndpoint).all() == []
+
+
 def test_secret_of_a_callback_is_not_readable_in_the_database(scene: Scene, cli: CommandLine) -> None:
     secret = cli.json("accounts", "callback", "sms-main")["url"].rpartition("/")[2]
     with scene.begin() as session:

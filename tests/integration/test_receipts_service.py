@@ -14,6 +14,7 @@ from sqlalchemy import text
 from channels.message import Receipt, ReceiptKind
 from channels.receipts import GIVEN_UP_AFTER
 from channels.service.receipts import join_waiting
+from channels.service.retry import Settlement, settle_unknown
 from channels.states import Channel, ErrorClass
 from models.database import Database
 from tests.integration.receipt_world import BEGAN, ReceiptWorld, Taken, again
@@ -153,6 +154,18 @@ def test_late_failure_of_an_earlier_try_does_not_settle_the_call_in_doubt(world:
     world.put(one, state="unknown", error_class="unknown_outcome", call_began_at=BEGAN + timedelta(hours=1))
     world.hear(one.receipt(FAILED), one.receipt(FAILED, provider_message_id=None, reference=str(one.id)))
     assert world.standing(one)[0] == "unknown"
+
+
+def test_failure_of_the_call_is_heard_after_a_person_has_marked_it_sent(world: ReceiptWorld) -> None:
+    one = world.deliveries[0]
+    world.attempt(one)
+    world.put(one, state="unknown", error_class="unknown_outcome", call_began_at=BEGAN, tries=1)
+    with world.database.begin() as session:
+        settled_at = BEGAN + timedelta(hours=1)
+        settle_unknown(session, ids=[one.id], settlement=Settlement.MARK_SENT, by="ops", now=settled_at)
+    assert world.standing(one)[0] == "sent"
+    world.hear(one.receipt(FAILED, provider_message_id=None, reference=str(one.id)))
+    assert world.standing(one) == ("failed", "unrecognised", "failed")
 
 
 def test_what_a_receipt_says_of_a_person_holds_for_her_product_line(world: ReceiptWorld) -> None:

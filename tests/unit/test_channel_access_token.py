@@ -1,11 +1,14 @@
 """One fetch for all who need a token, and no more fetches than are of use."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
 from channels.access_token import AccessToken, AccessTokens
+from channels.errors import AnswerLost, NotSent
+from channels.refusal import Refusal
+from channels.states import ErrorClass
 
 
 class Source:
@@ -117,3 +120,34 @@ def test_failed_fetch_is_told_to_all_who_wait_and_tried_again_by_the_next() -> N
 
 def test_token_never_shows_itself() -> None:
     assert "secret" not in repr(AccessToken("secret", 1.0))
+
+
+def refusing(*bad: str) -> tuple[list[str], Callable[[str], Awaitable[str | Refusal]]]:
+    """A call that turns these tokens down, and those that it was made with."""
+    made: list[str] = []
+
+    async def call(token: str) -> str | Refusal:
+        made.append(token)
+        return Refusal(error=ErrorClass.TOKEN, code="40001", detail="expired") if token in bad else f"with {token}"
+
+    return made, call
+
+
+@pytest.mark.parametrize(
+    ("bad", "answer", "tokens"), [((), "with a", ["a"]), (("a",), "with b", ["a", "b"]), (("a", "b"), None, ["a", "b"])]
+)
+def test_call_is_made_once_more_with_a_fresh_token(bad: Sequence[str], answer: str | None, tokens: list[str]) -> None:
+    made, call = refusing(*bad)
+    found = asyncio.run(AccessTokens(fetch=Source("a", "b", "c").fetch).call(call))
+    assert made == tokens
+    assert found == answer if answer else isinstance(found, Refusal) and found.detail == "expired"
+
+
+@pytest.mark.parametrize("trouble", [NotSent("no route"), AnswerLost("cut")])
+def test_call_without_a_token_never_left(trouble: Exception) -> None:
+    async def fetch() -> AccessToken:
+        raise trouble
+
+    made, call = refusing()
+    found = asyncio.run(AccessTokens(fetch=fetch).call(call))
+    assert (made, isinstance(found, Refusal) and found.error) == ([], ErrorClass.DOWN)

@@ -7,8 +7,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from channels.app import app_of
 from channels.errors import AccountSettingsInvalid, ProviderUnknown
-from channels.message import Capabilities
+from channels.message import Capabilities, Provider
 from channels.registry import PROVIDERS, build_provider, capabilities
 from channels.states import Channel
 from channels.transport import HttpTransport
@@ -44,7 +45,7 @@ GOOD: Mapping[tuple[Channel, str], tuple[dict[str, object], dict[str, object]]] 
 every_provider = pytest.mark.parametrize(("channel", "provider"), list(PROVIDERS))
 
 
-def build(channel: Channel, provider: str, settings: Mapping[str, object], secrets: Mapping[str, object]) -> object:
+def build(channel: Channel, provider: str, settings: Mapping[str, object], secrets: Mapping[str, object]) -> Provider:
     return build_provider(
         account="main",
         channel=channel,
@@ -60,6 +61,14 @@ def test_provider_is_built_from_its_settings(channel: Channel, provider: str) ->
     settings, secrets = GOOD[channel, provider]
     assert build(channel, provider, settings, secrets)
     assert capabilities(channel, provider).channel is channel
+
+
+def test_addresses_of_push_and_mini_programs_belong_to_the_app_of_the_account() -> None:
+    """A number or a mailbox is reached by every account of its channel."""
+    apps = {key[1]: app_of(build(*key, settings, secrets)) for key, (settings, secrets) in GOOD.items()}
+    assert apps == {"aliyun": None, "twilio": None, "smtp": None, "jpush": "key", "fcm": "shop", "wechat": "wx1"}
+    _, secrets = GOOD[Channel.PUSH, "fcm"]
+    assert app_of(build(Channel.PUSH, "fcm", {"project_id": "other"}, secrets)) == "other"
 
 
 @every_provider

@@ -17,6 +17,7 @@ from channels.message import ReceiptKind
 from channels.mini_program import wechat_events
 from channels.push import jpush_receipts
 from channels.sms import aliyun_receipts, twilio_receipts
+from channels.sms import twilio as twilio_terms
 from channels.sms.twilio_signature import signature as twilio_signature
 from channels.states import ErrorClass
 
@@ -147,6 +148,32 @@ def test_statuses_of_twilio_in_our_words(
     assert (receipt.kind, receipt.error) == (kind, error_class)
     assert (receipt.provider_message_id, receipt.address) == ("SM1", "+447700900101")
     assert receipt.reference == "7d9f2b6e-8c1d-8a4e-9f00-1234567890ab"
+
+
+#: Twilio's documented codes of messages that were taken and did not arrive.
+TWILIO_CODES = {
+    ErrorClass.BAD_RECIPIENT: {21211, 21217, 21614, 30005, 30006},
+    ErrorClass.UNSUBSCRIBED: {21610},
+    ErrorClass.CONTENT: {21602, 21617, 21656, 30007},
+    ErrorClass.CONFIG: {
+        *(20003, 20404, 21212, 21408, 21603, 21604, 21605, 21606, 21608, 21609, 21612, 21655, 21701, 30034, 90007)
+    },
+    ErrorClass.THROTTLED: {14107, 20429, 30001, 30022},
+    ErrorClass.DOWN: {20500, 20503, 21730, 30003, 30008, 30036},
+}
+
+
+def test_every_code_of_twilio_that_is_known_anywhere_has_its_class_in_a_receipt() -> None:
+    told = {code: expected for expected, codes in TWILIO_CODES.items() for code in codes}
+    assert set(told) == {*twilio_terms.TERMS, *map(int, twilio_receipts.FAILURES)}
+    for code, expected in told.items():
+        (receipt,) = twilio(f"MessageSid=SM1&MessageStatus=failed&To=%2B447700900101&ErrorCode={code}").receipts
+        assert (receipt.code, receipt.error) == (str(code), expected)
+
+
+@pytest.mark.parametrize("code", ["", "99999", "x", "\u0661"])
+def test_code_that_no_table_knows_is_unrecognised(code: str) -> None:
+    assert twilio_receipts.class_of(code) is ErrorClass.UNRECOGNISED
 
 
 def test_form_that_twilio_did_not_sign_is_refused() -> None:
