@@ -1,5 +1,6 @@
 """From the outcomes of calls to what is written down: rows, and what follows beyond them."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from channels.engine import ACCEPTED, Backoff, Next, account_waits_until, after,
 from channels.message import Message, Outcome
 from channels.states import DeliveryState, ErrorClass
 from models.queries.deliveries import Claimed, Result
+
+log = logging.getLogger(__name__)
 
 DETAIL_LENGTH = 300
 
@@ -102,11 +105,14 @@ class Answers:
         *,
         began_at: datetime,
         latency_ms: int,
-        now: datetime,
-        stands_in: bool = False,
+        clock: Callable[[], datetime],
+        stands_in: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`stands_in`: another account is open, so that what this one turned away need not wait for it."""
-        waits_until = self._judge_account(outcomes, began_at, now)
+        """`stands_in`: whether another account is open, so that what this one turned away need not wait for it.
+
+        It and the clock are asked only when something was refused: most calls are accepted, some 10,000 a second.
+        """
+        waits_until = self._judge_account(outcomes, began_at, clock)
         for row, message, outcome in zip(call.rows, call.messages, outcomes, strict=True):
             if outcome.error is None:
                 self._add(row, ACCEPTED, outcome, key=message.key, began_at=began_at, latency_ms=latency_ms)
@@ -115,10 +121,10 @@ class Answers:
                 outcome,
                 tries=row.tries + 1,
                 first_tried_at=row.first_tried_at or began_at,
-                now=now,
+                now=clock(),
                 backoff=self._backoff,
                 jitter=self._jitter(),
-                account_waits_until=None if stands_in and row.key is None else waits_until,
+                account_waits_until=None if row.key is None and stands_in() else waits_until,
                 replayed=row.key is not None,
             )
             self._add(row, step, outcome, key=message.key, began_at=began_at, latency_ms=latency_ms)
@@ -139,7 +145,9 @@ class Answers:
         else:
             self._wait(refusal, now, now)
 
-    def _judge_account(self, outcomes: Sequence[Outcome], began_at: datetime, now: datetime) -> datetime | None:
+    def _judge_account(
+        self, outcomes: Sequence[Outcome], began_at: datetime, clock: Callable[[], datetime]
+    ) -> datetime | None:
         refusal = refused_as_a_whole(outcomes)
         if refusal is None:
             self._accepted += 1
@@ -154,7 +162,7 @@ class Answers:
             messages=len(outcomes), refusals_in_row=self._singles_in_row, probing=self.probing
         ):
             return None
-        return self._wait(refusal, began_at, now)
+        return self._wait(refusal, began_at, clock())
 
     def _count_refused(self, refusal: Outcome) -> None:
         self._refused += 1
@@ -206,3 +214,19 @@ class Answers:
 
 def _words(problem: Exception) -> str:
     return f"{type(problem).__name__}: {problem}"
+
+
+def checked(call: Call, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    """An answer that is not one outcome a message, in their order, tells nothing reliable of any."""
+    if len(outcomes) == len(call.rows):
+        for outcome, row in zip(outcomes, call.rows, strict=True):
+            if outcome.delivery_id is not row.id and outcome.delivery_id != row.id:
+                break
+        else:
+            return outcomes
+    log.error("provider_answered_out_of_order", extra={"messages": len(call.rows), "outcomes": len(outcomes)})
+    return all_in_doubt(call, "the provider module answered for other messages than it was given")
+
+
+def all_in_doubt(call: Call, detail: str) -> list[Outcome]:
+    return [Outcome(delivery_id=row.id, error=ErrorClass.UNKNOWN_OUTCOME, detail=detail) for row in call.rows]

@@ -35,26 +35,26 @@ MOVES: Mapping[tuple[DeliveryState, DeliveryState], str] = MappingProxyType(
         (_S.CANCELLED, _S.DELIVERED): "receipt of an earlier try",
         (_S.EXPIRED, _S.DELIVERED): "receipt of an earlier try",
         (_S.UNKNOWN, _S.SENDING): "replayed with its key",
-        (_S.UNKNOWN, _S.SENT): "answer came late, or marked sent by a person",
-        (_S.UNKNOWN, _S.DELIVERED): "receipt",
-        (_S.UNKNOWN, _S.FAILED): "answer came late",
-        (_S.UNKNOWN, _S.RETRYING): "answer came late, or sent again by a person",
+        (_S.UNKNOWN, _S.SENT): "answer or receipt came late, provider was asked, or marked sent by a person",
+        (_S.UNKNOWN, _S.DELIVERED): "receipt, or provider was asked",
+        (_S.UNKNOWN, _S.FAILED): "answer or receipt came late, or provider was asked",
+        (_S.UNKNOWN, _S.RETRYING): "answer came late, sent again by a person, or the provider never had it",
         (_S.RETRYING, _S.FAILED): "budget used up while the account backs off",
         (_S.FAILED, _S.RETRYING): "retried by a person",
         (_S.PLANNED, _S.SUPPRESSED): "suppressed or consent withdrawn",
         (_S.RETRYING, _S.SUPPRESSED): "suppressed or consent withdrawn",
         (_S.HELD, _S.SUPPRESSED): "suppressed or consent withdrawn",
-        (_S.PLANNED, _S.CANCELLED): "theme taken down",
-        (_S.RETRYING, _S.CANCELLED): "theme taken down",
-        (_S.HELD, _S.CANCELLED): "theme taken down",
-        (_S.PLANNED, _S.EXPIRED): "theme ended",
-        (_S.RETRYING, _S.EXPIRED): "theme ended",
-        (_S.HELD, _S.EXPIRED): "theme ended",
+        (_S.PLANNED, _S.CANCELLED): "theme taken down, or channel cancelled",
+        (_S.RETRYING, _S.CANCELLED): "theme taken down, or channel cancelled",
+        (_S.HELD, _S.CANCELLED): "theme taken down, or channel cancelled",
+        (_S.PLANNED, _S.EXPIRED): "theme or an offer of it ended",
+        (_S.RETRYING, _S.EXPIRED): "theme or an offer of it ended",
+        (_S.HELD, _S.EXPIRED): "theme or an offer of it ended",
     }
 )
 
-#: A row may also begin at an end: its address was blocked when it was planned, or the person's cap was used up.
-FIRST_STATES = frozenset({DeliveryState.PLANNED, DeliveryState.SUPPRESSED, DeliveryState.CAPPED})
+#: A row may also begin at an end: its address was blocked when it was planned.
+FIRST_STATES = frozenset({DeliveryState.PLANNED, DeliveryState.SUPPRESSED})
 
 #: What is used up comes back within this, where the provider does not say when.
 QUOTA_WINDOW = timedelta(days=1)
@@ -65,7 +65,8 @@ KEY_VALIDITY = timedelta(hours=23)
 #: So many one-message calls refused in a row are the account's trouble, not the recipients'.
 SINGLE_REFUSALS = 5
 
-_ACCOUNT_TROUBLES = frozenset({ErrorClass.THROTTLED, ErrorClass.DOWN, ErrorClass.QUOTA})
+#: The account's trouble. A token is, for a module tells of one only when a fresh one is refused as well.
+_ACCOUNT_TROUBLES = frozenset({ErrorClass.THROTTLED, ErrorClass.DOWN, ErrorClass.QUOTA, ErrorClass.TOKEN})
 _SETTLES_A_REPLAY = frozenset({ErrorClass.BAD_RECIPIENT, ErrorClass.UNSUBSCRIBED, ErrorClass.CONTENT})
 _MOST_DOUBLINGS = 30  # beyond any ceiling; keeps the power small
 
@@ -183,11 +184,10 @@ def _wait(outcome: Outcome, tries: int, backoff: Backoff, jitter: float) -> time
 def refused_as_a_whole(outcomes: Sequence[Outcome]) -> Outcome | None:
     """The outcome that stands for the call, when it turned away every message of it for a trouble of the account."""
     first = outcomes[0]
-    if any(outcome.about_recipient for outcome in outcomes):
-        return None  # a recipient's own limit or a greylisting says nothing about the account
     if first.error not in _ACCOUNT_TROUBLES or any(outcome.error is not first.error for outcome in outcomes):
         return None
-    return first
+    # A recipient's own limit or a greylisting says nothing about the account.
+    return None if any(outcome.about_recipient for outcome in outcomes) else first
 
 
 def opens_breaker(*, messages: int, refusals_in_row: int, probing: bool) -> bool:

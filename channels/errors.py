@@ -39,6 +39,17 @@ class KeysRefused(NotSent):
         super().__init__(f"the provider gave no idempotency keys ({error}): {code} {detail}".rstrip())
 
 
+class SenderTakenForDead(ChannelError):
+    """A sender gave no sign of life for longer than its lease, so that others may go on with what it held."""
+
+    def __init__(self, *, lease: timedelta) -> None:
+        self.lease = lease
+        super().__init__(
+            f"this sender was taken for dead: it gave no sign of life for {lease.total_seconds():g} s. What its calls "
+            "came to is written down, and what had not left is left to others: start a sender anew"
+        )
+
+
 class AnswerLost(ChannelError):
     """The request may have reached the provider, but its answer did not reach us."""
 

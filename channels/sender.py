@@ -13,19 +13,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from channels.answers import Call, CallCounts, Effects, Outbox
+from channels.answers import Call, CallCounts, Effects, Outbox, all_in_doubt, checked
 from channels.batching import into_calls
-from channels.errors import AnswerLost, NotSent
+from channels.errors import AnswerLost, NotSent, SenderTakenForDead
 from channels.line import Line, as_outcome
-from channels.message import Content, Message, Outcome
+from channels.message import Content, Message
 from channels.rate import Permits
-from channels.states import DeliveryState, ErrorClass
+from channels.recorder import Recorder, wait_for
+from channels.states import DeliveryState
 from models.queries.deliveries import Claim, Claimed, Result
 from models.queries.distributions import AccountGate, Gate
 
@@ -33,13 +34,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 WATCH_SECONDS = 1.0  # how often it is asked whether calls may still leave
-FLUSH_SECONDS = 0.05  # outcomes wait for company no longer than this,
-FLUSH_OUTCOMES = 1_000  # nor once there are so many
 AHEAD_SECONDS = 0.1  # so much work is begun before a call slot is free for it,
 CLAIM_SECONDS = 2.0  # and so much is claimed
 LOOK_AGAIN_SECONDS = 0.5  # for rows that came due, while calls are in flight
 STALE = timedelta(seconds=30)  # after so long what holds for a claimed row is asked again
-WRITE_TRIES = 7  # outcomes are worth some patience with the database: about 6 s
 DATABASE_THREADS = 4
 _TURN_CALLS = 4  # of a line of weight 1, beside others
 
@@ -71,6 +69,7 @@ class SenderReport:
     calls: int
     next_due_at: datetime | None  # when there is work here again; None: all is settled, or only a person can go on
     closed_because: str | None  # why it ended before its work did
+    taken_for_dead: bool  # it may have held what others went on with; whoever goes on needs a sender of its own
 
 
 class Sender:
@@ -94,20 +93,23 @@ class Sender:
         self._batch = max(batch, *(line.size for line in lines))
         self._stop = stop or asyncio.Event()
         self._outbox = Outbox()
+        self._recorder = Recorder(
+            outbox=self._outbox, write=partial(self._in_thread, ledger.record), written=self._after_writing
+        )
         self._claimed: deque[Claimed] = deque()
         self._given_up: list[int] = []  # held, to be given back
         self._claiming: asyncio.Task[None] | None = None
         self._dry, self._claimed_at = False, 0.0  # whether the last claim found less than it asked for, and when
         self._good_until = datetime.max.replace(tzinfo=UTC)  # of what is claimed and has not begun
         self._made_calls = 0
-        self._pace = 0.0  # messages a second, lately
-        self._writing = False
         self._room, self._progress = asyncio.Event(), asyncio.Event()
-        self._pending, self._full = asyncio.Event(), asyncio.Event()
         self._halted: str | None = None
+        self._taken_for_dead = False
 
     async def run(self) -> SenderReport:
         """Send until nothing is claimable now and nothing is in flight, or until sending is closed or stopped.
+
+        One that was taken for dead ends as well, once what came of its calls in flight is written down.
 
         Raises:
             Exception: the database failed; an ExceptionGroup when outcomes could not be written for several seconds.
@@ -136,11 +138,12 @@ class Sender:
                 calls=self._made_calls,
                 next_due_at=await self._in_thread(self._ledger.next_due),
                 closed_because=self._halted,
+                taken_for_dead=self._taken_for_dead,
             )
 
     async def _send_all(self) -> None:
         async with asyncio.TaskGroup() as group:
-            beside = [group.create_task(self._record()), group.create_task(self._watch())]
+            beside = [group.create_task(self._recorder.run()), group.create_task(self._watch())]
             beside.append(group.create_task(self._keep_alive()))
             for line in self._lines.values():
                 beside.extend(group.create_task(self._work(line)) for _ in range(line.concurrency))
@@ -149,7 +152,7 @@ class Sender:
                 await line.calls.join()
             while not self._idle():
                 self._progress.clear()
-                self._full.set()
+                self._recorder.hurry()
                 await self._progress.wait()
             for task in beside:
                 task.cancel()
@@ -162,6 +165,8 @@ class Sender:
             await self._feed()
             if self._claiming is not None:
                 await self._claiming
+        except SenderTakenForDead as dead:
+            self._end_as_dead(dead)
         except Exception as failure:  # noqa: BLE001 - raised again by the caller
             self._halt(f"the run failed: {type(failure).__name__}")
             return failure
@@ -197,12 +202,12 @@ class Sender:
                 return False
             elif self._dry:
                 self._progress.clear()
-                await _wait(self._progress, LOOK_AGAIN_SECONDS)
+                await wait_for(self._progress, LOOK_AGAIN_SECONDS)
         return False
 
     def _idle(self) -> bool:
         at_work = any(line.busy or line.calls.qsize() for line in self._lines.values())
-        return not (at_work or self._writing or self._outbox.waiting)
+        return not (at_work or self._recorder.busy)
 
     async def _claim_anew(self) -> None:
         """It has waited for long: the hour may be quiet by now, somebody may have opted out."""
@@ -221,7 +226,7 @@ class Sender:
 
     def _claim_limit(self) -> int:
         least = sum(line.appetite for line in self._lines.values() if line.is_open)
-        return min(self._batch, max(least, int(self._pace * CLAIM_SECONDS), 1))
+        return min(self._batch, max(least, int(self._recorder.pace * CLAIM_SECONDS), 1))
 
     async def _claim_some(self) -> None:
         limit = self._claim_limit()
@@ -244,15 +249,15 @@ class Sender:
             self._room.clear()
             wait = WATCH_SECONDS
             for line in self._in_turn():
-                wanted = line.room(ahead=int(self._pace / line.size * AHEAD_SECONDS))
+                wanted = line.room(ahead=int(self._recorder.pace / line.size * AHEAD_SECONDS))
                 if not wanted:
                     continue
                 fetch = partial(self._in_thread, self._ledger.permits)
-                messages = await line.permitted(min(wanted, self._share(line)), pace=self._pace, fetch=fetch)
+                messages = await line.permitted(min(wanted, self._share(line)), pace=self._recorder.pace, fetch=fetch)
                 if messages:
                     return line, messages
                 wait = min(wait, line.seconds_to_permits(self._clock()))
-            await _wait(self._room, wait)
+            await wait_for(self._room, wait)
             if not self._has_claimed():
                 return None
         return None
@@ -284,7 +289,11 @@ class Sender:
         if line.replayable and keys is None:
             self._given_up.extend(seqs)
             return
-        begun = await self._in_thread(self._ledger.begin, account_id=line.account_id, seqs=seqs, keys=keys)
+        try:
+            begun = await self._in_thread(self._ledger.begin, account_id=line.account_id, seqs=seqs, keys=keys)
+        except SenderTakenForDead:
+            self._given_up.extend(seqs)
+            raise
         line.begun += len(begun)
         sendable = []
         for (row, content), key in zip(written, keys or [None] * len(written), strict=True):
@@ -308,7 +317,7 @@ class Sender:
             except Exception as problem:  # noqa: BLE001 - whatever a template does, it is this recipient's trouble alone
                 if row.key is None:
                     line.answers.add_unrendered(row, problem, now=self._clock())
-                    self._pending.set()
+                    self._recorder.wake()
                 else:
                     self._given_up.append(row.seq)
         return written
@@ -323,7 +332,7 @@ class Sender:
             return [row.key or next(fresh) for row in rows]
         except (NotSent, AnswerLost) as refused:
             line.answers.add_refused_account(as_outcome(refused, rows[0].id), now=self._clock())
-            self._pending.set()
+            self._recorder.wake()
             self._heed_answers(line)
             return None
 
@@ -346,71 +355,44 @@ class Sender:
         line.busy += 1
         began_at, began = self._clock(), time.perf_counter()
         try:
-            outcomes = _checked(call, await line.provider.send(call.messages))
+            outcomes = checked(call, await line.provider.send(call.messages))
         except Exception:
             log.exception("provider_raised", extra={"account": line.key})
-            outcomes = _all_in_doubt(call, "the provider module failed; its log has the reason")
+            outcomes = all_in_doubt(call, "the provider module failed; its log has the reason")
         finally:
             line.busy -= 1
         latency_ms = int((time.perf_counter() - began) * 1000)
-        stands_in = any(other.is_open for other in self._lines.values() if other is not line)
         line.answers.add_call(
-            call, outcomes, began_at=began_at, latency_ms=latency_ms, now=self._clock(), stands_in=stands_in
+            call,
+            outcomes,
+            began_at=began_at,
+            latency_ms=latency_ms,
+            clock=self._clock,
+            stands_in=partial(self._another_is_open, line),
         )
         self._made_calls += 1
-        self._pending.set()
-        if len(self._outbox.results) >= FLUSH_OUTCOMES:
-            self._full.set()
+        self._recorder.wake()
         self._heed_answers(line)
+
+    def _another_is_open(self, line: Line) -> bool:
+        return any(other.is_open for other in self._lines.values() if other is not line)
 
     def _heed_answers(self, line: Line) -> None:
         if line.answers.stop_because is not None:
             self._halt(line.answers.stop_because)
-        elif not line.is_open and not any(other.is_open for other in self._lines.values()):
+        elif not line.is_open and not self._another_is_open(line):
             self._halt(line.answers.closed_because)
 
-    # Recording.
-
-    async def _record(self) -> None:
-        while True:
-            began = time.monotonic()
-            await self._pending.wait()
-            await _wait(self._full, FLUSH_SECONDS)
-            count = await self._flush()
-            lately = count / max(time.monotonic() - began, FLUSH_SECONDS)
-            self._pace = lately if not self._pace else 0.5 * (self._pace + lately)
-            self._progress.set()
-            self._room.set()
-
-    async def _flush(self) -> int:
-        self._writing = True
-        results, effects = self._outbox.take()
-        self._pending.clear()
-        self._full.clear()
-        try:
-            await self._write(results, effects)
-        finally:
-            self._writing = False
-        return len(results)
-
-    async def _write(self, results: Sequence[Result], effects: Mapping[int, Effects]) -> None:
-        for tries in range(1, WRITE_TRIES + 1):
-            try:
-                await self._in_thread(self._ledger.record, results=results, effects=effects)
-            except Exception:
-                if tries == WRITE_TRIES:
-                    raise
-                log.warning("outcomes_not_written", exc_info=True, extra={"outcomes": len(results), "tries": tries})
-                await asyncio.sleep(0.1 * 2 ** (tries - 1))
-            else:
-                return
-
     # Beside it all.
+
+    def _after_writing(self) -> None:
+        self._progress.set()
+        self._room.set()
 
     async def _watch(self) -> None:
         """See within a second that sending was closed, by whom ever, or that this run is asked to stop."""
         while self._halted is None:
-            await _wait(self._stop, WATCH_SECONDS)
+            await wait_for(self._stop, WATCH_SECONDS)
             with _logged("gate_not_read"):
                 self._heed(await self._in_thread(self._ledger.gate))
                 await self._count_calls()
@@ -442,7 +424,11 @@ class Sender:
             await asyncio.sleep(self._lease.total_seconds() / 3)
             with _logged("sign_of_life_not_written"):
                 if not await self._in_thread(self._ledger.beat):
-                    self._halt("this sender was taken for dead: it gave no sign of life for too long")
+                    self._end_as_dead(SenderTakenForDead(lease=self._lease))
+
+    def _end_as_dead(self, dead: SenderTakenForDead) -> None:
+        self._taken_for_dead = True
+        self._halt(str(dead))
 
     def _halt(self, because: str | None) -> None:
         self._halted = self._halted or because
@@ -503,21 +489,6 @@ def recipient(row: Claimed) -> Mapping[str, Any]:
     }
 
 
-def _checked(call: Call, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-    """An answer that is not one outcome a message, in their order, tells nothing reliable of any."""
-    if len(outcomes) == len(call.rows) and all(
-        outcome.delivery_id is row.id or outcome.delivery_id == row.id
-        for outcome, row in zip(outcomes, call.rows, strict=True)
-    ):
-        return outcomes
-    log.error("provider_answered_out_of_order", extra={"messages": len(call.rows), "outcomes": len(outcomes)})
-    return _all_in_doubt(call, "the provider module answered for other messages than it was given")
-
-
-def _all_in_doubt(call: Call, detail: str) -> list[Outcome]:
-    return [Outcome(delivery_id=row.id, error=ErrorClass.UNKNOWN_OUTCOME, detail=detail) for row in call.rows]
-
-
 @contextmanager
 def _logged(event: str) -> Iterator[None]:
     """A database that fails for a moment does not end what can go on without it."""
@@ -525,9 +496,3 @@ def _logged(event: str) -> Iterator[None]:
         yield
     except Exception:
         log.exception(event)
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Until the event is set or the time is over."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)

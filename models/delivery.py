@@ -4,7 +4,18 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, ForeignKey, Identity, Index, Numeric, Text, UniqueConstraint, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    Numeric,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from channels.price import PricedPer
@@ -66,13 +77,17 @@ class Distribution(Base):
 
 
 class Delivery(Base):
-    """One message to one address on one channel. The row is the truth about it."""
+    """One message to one address on one channel. The row is the truth about it.
+
+    Once it was tried, the database itself refuses to delete it.
+    """
 
     __tablename__ = "deliveries"
     # No column that changes while all goes well stands in an index, nor in the condition of one: so an update then
     # writes no index at all. A test of the database's own counters keeps it so.
     __table_args__ = (
         UniqueConstraint("distribution_id", "seq"),
+        CheckConstraint("state <> 'failed' OR error_class IS NOT NULL", name="failed_has_class"),
         UniqueConstraint("address", "channel", "theme_id", "purpose"),
         Index("ix_deliveries_due", "distribution_id", "due_at", postgresql_where=text("due_at IS NOT NULL")),
         Index(

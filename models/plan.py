@@ -33,3 +33,4 @@ class PlanChunk(Base):
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     customer_ids: Mapped[list[int]] = mapped_column(ARRAY(Integer))  # ascending; those of the next chunk are higher
     planned_at: Mapped[datetime | None]
+    over_cap: Mapped[int | None]  # of its recipients, those who had all that a cap allows when it was planned

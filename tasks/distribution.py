@@ -40,8 +40,9 @@ def open_distributions(theme_id: int) -> list[int]:
             return []
         value = load(themes.revision_by_id(session, theme.revision_id).content)
         accounts = {channel: message.account for channel, message in value.channels.used().items()}
+        ends = {channel: first_end(value, channel).at for channel in accounts}
         opened = distribution.open_distributions(
-            session, theme=theme, accounts=accounts, segment_as_of=clock(), expires_at=first_end(value).at
+            session, theme=theme, accounts=accounts, segment_as_of=clock(), expires_at=ends
         )
         return [one.id for one in opened]
 
@@ -61,7 +62,7 @@ def plan_channel(distribution_id: int, flow_run_id: UUID | None) -> Planned:
     with database().begin() as session:
         name = f"plan · {row.channel}"
         steps.begin_step(session, theme_id=row.theme_id, name=name, now=began_at, flow_run_id=flow_run_id)
-        outcome = f"{report.planned} planned"
+        outcome = f"{report.planned} planned" + (f", {report.over_cap} over a cap as yet" if report.over_cap else "")
         steps.finish_step(session, theme_id=row.theme_id, name=name, now=clock(), outcome=outcome)
         steps.begin_step(session, theme_id=row.theme_id, name=f"send · {row.channel}", now=clock())
     return Planned(

@@ -18,7 +18,7 @@ from prefect import get_run_logger, task
 from approval.errors import SecretUnreadable
 from channels.account_file import Limits
 from channels.engine import Backoff
-from channels.errors import AccountSettingsInvalid, ProviderUnknown
+from channels.errors import AccountSettingsInvalid, ProviderUnknown, SenderTakenForDead
 from channels.line import Line
 from channels.message import Content, EmailContent
 from channels.rate import Counted
@@ -27,6 +27,7 @@ from channels.service.ledger import Ledger
 from channels.service.provider import limits_of, provider_of
 from channels.states import Channel, Purpose
 from channels.transport import HttpTransport
+from logs import bound
 from models.delivery import ProviderAccount
 from models.product_line import ProductLine
 from models.queries import distributions, permits, provider_accounts, themes
@@ -50,6 +51,7 @@ class Work:
     """What a sender needs to know of its distribution before it begins."""
 
     distribution_id: int
+    theme: str  # its key
     accounts: Sequence[ProviderAccount]  # those of its pool
     render: Callable[[Mapping[str, Any]], Content]
 
@@ -57,9 +59,11 @@ class Work:
 @task(name="send", task_run_name="send distribution {distribution_id}")
 def send_due(distribution_id: int) -> dict[str, int]:
     """Send what is due. Killed at any point it leaves rows from which any other sender goes on."""
-    work = _prepare(distribution_id)
-    _rest_the_collector()
-    sent = uvloop.run(_send(work, own_run_id()))
+    with bound(distribution_id=distribution_id):
+        work = _prepare(distribution_id)
+        _rest_the_collector()
+        with bound(theme=work.theme):
+            sent = uvloop.run(_send(work, own_run_id()))
     return {state.value: count for state, count in sent.items()}
 
 
@@ -73,7 +77,8 @@ def _prepare(distribution_id: int) -> Work:
         if row.purpose is Purpose.CORRECTION:
             theme = say_correction(session, theme_id=row.theme_id, value=theme)
         line = themes.product_line_of(session, row.theme_id)
-    return Work(distribution_id=distribution_id, accounts=accounts, render=_renderer(theme, row.channel, line))
+    render = _renderer(theme, row.channel, line)
+    return Work(distribution_id=distribution_id, theme=theme.key, accounts=accounts, render=render)
 
 
 def _renderer(theme: Theme, channel: Channel, line: ProductLine) -> Callable[[Mapping[str, Any]], Content]:
@@ -109,28 +114,38 @@ async def _send(work: Work, run_id: UUID) -> Counter[Any]:
 
 
 async def _send_until(stop: asyncio.Event, work: Work) -> Counter[Any]:
-    settings, total = get_settings(), Counter[Any]()
-    async with _lines(work.accounts, settings) as lines:
+    """What came of it all, or SenderTakenForDead: whoever starts a run anew goes on from the rows as they are."""
+    total = Counter[Any]()
+    async with _lines(work.accounts, get_settings()) as lines:
         while True:
-            sender = Sender(
-                ledger=Ledger(
-                    database=database(),
-                    distribution_id=work.distribution_id,
-                    owner=uuid4(),
-                    lease=settings.lease,
-                    retry_budget=max(line.backoff.budget for line in lines),
-                ),
-                lines=lines,
-                render=work.render,
-                lease=settings.lease,
-                batch=settings.sender_batch,
-                stop=stop,
-            )
-            report = await sender.run()
+            owner = uuid4()
+            with bound(sender=owner):
+                report = await _sender(work, lines, owner, stop).run()
+                get_run_logger().info("sent %s in %s calls", dict(report.states), report.calls)
             total.update(report.states)
-            get_run_logger().info("sent %s in %s calls", dict(report.states), report.calls)
+            if report.taken_for_dead:
+                raise SenderTakenForDead(lease=get_settings().lease)
             if not await _wait_for_more(report, stop):
                 return total
+
+
+def _sender(work: Work, lines: Sequence[Line], owner: UUID, stop: asyncio.Event) -> Sender:
+    settings = get_settings()
+    ledger = Ledger(
+        database=database(),
+        distribution_id=work.distribution_id,
+        owner=owner,
+        lease=settings.lease,
+        retry_budget=max(line.backoff.budget for line in lines),
+    )
+    return Sender(
+        ledger=ledger,
+        lines=lines,
+        render=work.render,
+        lease=settings.lease,
+        batch=settings.sender_batch,
+        stop=stop,
+    )
 
 
 @asynccontextmanager

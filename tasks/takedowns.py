@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from prefect import get_run_logger, task
 
+from channels.service import corrections
 from models.queries import distributions
 from tasks.connection import clock, database
 from tasks.distribution import settle_corrections
@@ -39,11 +40,18 @@ def follow_takedowns(patience: timedelta = timedelta()) -> None:
 
 @task(name="undo takedowns", retries=3, retry_delay_seconds=1)
 def undo_takedowns(patience: timedelta = timedelta()) -> list[str]:
-    """Look at every theme that is taken down and not revoked yet. Returns the keys of those that are now."""
+    """Look at every theme that is taken down and not revoked yet. Returns the keys of those that are now.
+
+    The corrections of channels that are undone are planned here as well, and those that lack rows.
+    """
     until = clock() + patience
     with database().begin() as session:
         waiting = takedown.themes_to_undo(session)
-    return [key for theme_id in waiting if (key := _undo(theme_id, until)) is not None]
+    undone = [key for theme_id in waiting if (key := _undo(theme_id, until)) is not None]
+    made = corrections.plan_corrections(database(), now=clock())
+    if any(made.values()):
+        get_run_logger().info("corrections planned: %s", sum(made.values()))
+    return undone
 
 
 def _undo(theme_id: int, until: datetime) -> str | None:

@@ -87,6 +87,7 @@ class ChannelOutlook:
     duration: timedelta | None  # of the calls alone, at the accounts' limits; None: none is known
     done_at: datetime | None  # quiet hours included; None: never, for no account is open
     would_expire: int
+    expires: End  # the first of the theme and of the offers that its message names
     lacking: Mapping[str, Lacking] = field(default_factory=dict)
 
 
@@ -97,7 +98,7 @@ class Outlook:
     theme: str
     counted_at: datetime
     starts_at: datetime
-    expires: End
+    expires: End  # of the channel where it comes first
     currency: str
     audience: int
     by_segment: Mapping[str, int]
@@ -112,10 +113,10 @@ class Outlook:
 
 
 class Span(NamedTuple):
-    """When messages may leave."""
+    """When messages of a channel may leave."""
 
     starts_at: datetime
-    expires_at: datetime
+    expires: End
 
 
 #: From when on a message to a place may leave, if it is to leave at an instant; the instant itself where nothing holds.
@@ -135,7 +136,7 @@ def look_at_channel(
 ) -> ChannelOutlook:
     waves = waves_of(counts.by_place, starts_at=span.starts_at, held_until=held_until)
     usable = usable_of(lines)
-    done_at, late = play(waves, usable, expires_at=span.expires_at)
+    done_at, late = play(waves, usable, expires_at=span.expires.at)
     return ChannelOutlook(
         channel=channel,
         accounts=[line.account for line in lines],
@@ -150,6 +151,7 @@ def look_at_channel(
         duration=time_for(counts.recipients, usable),
         done_at=done_at,
         would_expire=late,
+        expires=span.expires,
         lacking=lacking,
     )
 
@@ -225,7 +227,7 @@ def findings(
     outlook: Outlook, *, lines: Mapping[Channel, Sequence[Line]], supplies: Sequence[Supply]
 ) -> Sequence[Finding]:
     """What people should know before they ask for approval, the gravest first."""
-    found = [finding for one in outlook.channels for finding in _about(one, outlook, lines[one.channel])]
+    found = [finding for one in outlook.channels for finding in _about(one, lines[one.channel])]
     if not any(one.recipients for one in outlook.channels):
         found.append(Finding(kind=FindingKind.NOBODY, text="nobody would be reached on any channel", count=0))
     found += _about_supplies(outlook, supplies)
@@ -233,7 +235,7 @@ def findings(
     return sorted(found, key=lambda finding: order.index(finding.kind))
 
 
-def _about(one: ChannelOutlook, outlook: Outlook, lines: Sequence[Line]) -> Iterator[Finding]:
+def _about(one: ChannelOutlook, lines: Sequence[Line]) -> Iterator[Finding]:
     def finding(kind: FindingKind, text: str, count: int | None = None) -> Finding:
         return Finding(kind=kind, text=text, channel=one.channel, count=count)
 
@@ -244,8 +246,8 @@ def _about(one: ChannelOutlook, outlook: Outlook, lines: Sequence[Line]) -> Iter
     for line in paused:
         yield finding(FindingKind.ACCOUNT_PAUSED, f"account {line.account} is paused: {line.paused_because}")
     if one.would_expire:
-        until = outlook.expires.at.isoformat(sep=" ", timespec="minutes")
-        text = f"{one.would_expire:,} of {one.recipients:,} could not leave before {outlook.expires.of} ends, {until}"
+        until = one.expires.at.isoformat(sep=" ", timespec="minutes")
+        text = f"{one.would_expire:,} of {one.recipients:,} could not leave before {one.expires.of} ends, {until}"
         yield finding(FindingKind.EXPIRES, text, one.would_expire)
     if one.capped:
         yield finding(FindingKind.CAPPED, f"{one.capped:,} have had all that their caps allow", one.capped)

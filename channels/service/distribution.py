@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from sqlalchemy.orm import Session
 
@@ -72,11 +73,12 @@ def open_distributions(
     theme: Theme,
     accounts: Mapping[Channel, str],
     segment_as_of: datetime,
-    expires_at: datetime | None = None,
+    expires_at: Mapping[Channel, datetime] = MappingProxyType({}),
 ) -> Sequence[Distribution]:
     """One distribution a channel for the theme's approved revision, by account key; opening twice is opening once.
 
-    None is opened of a theme that was taken down. Nothing leaves after `expires_at`, nor after the theme's end.
+    None is opened of a theme that was taken down. Of a channel nothing leaves after its `expires_at`, nor after the
+    theme's end.
 
     Raises:
         RevisionMissing, AccountUnknown, AccountUnfit
@@ -94,7 +96,7 @@ def open_distributions(
                 channel=channel,
                 account_id=account.id,
                 segment_as_of=segment_as_of,
-                expires_at=theme.ends_at if expires_at is None else min(theme.ends_at, expires_at),
+                expires_at=min(theme.ends_at, expires_at.get(channel, theme.ends_at)),
             )
         )
     return opened
@@ -185,6 +187,7 @@ def sweep_deliveries(session: Session, *, now: datetime) -> Sweep:
         else:
             expired += expire_after_end(session, theme_id=theme.id, now=now)
     tallies.fold(session)
+    distributions.reopen_waiting(session)
     completed = distributions.complete_settled(session, now=now)
     return Sweep(reaped=reaped, expired=expired, cancelled=cancelled, completed=completed)
 

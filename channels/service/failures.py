@@ -11,6 +11,7 @@ from channels.service.distribution import theme_by_key
 from channels.states import Channel, ErrorClass
 from models.queries import failures, retries
 from models.queries.failures import COLUMNS, FailureGroup
+from models.queries.retries import FailedFilter
 
 #: Class of error -> what a person does about it.
 REMEDIES: Mapping[ErrorClass, str] = MappingProxyType(
@@ -39,14 +40,9 @@ def failures_of(
     since: datetime | None = None,
 ) -> Sequence[FailureGroup]:
     """What failed or is in doubt, by channel, class and code. Raises DeliveryThemeUnknown."""
-    theme = theme_by_key(session, theme_key)
-    return failures.groups(
-        session,
-        distributions=retries.distributions_of(session, theme_id=theme.id, channel=channel),
-        error_class=error_class,
-        error_code=error_code,
-        since=since,
-    )
+    of = _distributions(session, theme_key, channel)
+    wanted = FailedFilter(distributions=of, error_class=error_class, error_code=error_code, since=since)
+    return failures.groups(session, wanted)
 
 
 def export_failures(
@@ -63,13 +59,12 @@ def export_failures(
     Raises:
         DeliveryThemeUnknown
     """
-    theme = theme_by_key(session, theme_key)
+    of = _distributions(session, theme_key, channel)
+    wanted = FailedFilter(distributions=of, error_class=error_class, error_code=error_code, since=since)
     yield list(COLUMNS)
-    for row in failures.stream(
-        session,
-        distributions=retries.distributions_of(session, theme_id=theme.id, channel=channel),
-        error_class=error_class,
-        error_code=error_code,
-        since=since,
-    ):
+    for row in failures.stream(session, wanted):
         yield [as_text(value) for value in row]
+
+
+def _distributions(session: Session, theme_key: str, channel: Channel | None) -> Sequence[int]:
+    return retries.distributions_of(session, theme_id=theme_by_key(session, theme_key).id, channel=channel)

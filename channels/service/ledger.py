@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from channels.answers import CallCounts, Effects
+from channels.errors import SenderTakenForDead
 from channels.rate import Permits
 from channels.states import DeliveryState
 from models.queries import (
@@ -92,8 +93,13 @@ class Ledger:
             return distributions.gate(session, distribution_id=self._distribution_id, now=now)
 
     def claim(self, *, limit: int, replays_of: Sequence[int], now: datetime) -> Claim:
-        """What may be replayed over these accounts, then what is due again, then what is fresh."""
+        """What may be replayed over these accounts, then what is due again, then what is fresh.
+
+        Raises:
+            SenderTakenForDead
+        """
         with self._database.begin() as session:
+            self._be_alive(session, now)
             found = _Found(session, limit, distribution_id=self._distribution_id, owner=self._owner, now=now)
             if replays_of:
                 found.add(deliveries.claim_replays, account_ids=replays_of)
@@ -116,7 +122,11 @@ class Ledger:
     def begin(
         self, *, account_id: int, seqs: Sequence[int], keys: Sequence[str | None] | None, now: datetime
     ) -> Collection[int]:
-        """Which of these may be called now: all, or none."""
+        """Which of these may be called now: all, or none.
+
+        Raises:
+            SenderTakenForDead: none may.
+        """
         with self._database.begin() as session:
             begun = deliveries.begin_calls(
                 session,
@@ -128,6 +138,8 @@ class Ledger:
                 until=now + self._lease,
                 now=now,
             )
+            if not begun:
+                self._be_alive(session, now)
         return frozenset(seqs) if begun else ()
 
     def record(self, *, results: Sequence[Result], effects: Mapping[int, Effects], now: datetime) -> int:
@@ -184,6 +196,10 @@ class Ledger:
     def next_due(self, now: datetime) -> datetime | None:
         with self._database.begin() as session:
             return distributions.next_due(session, distribution_id=self._distribution_id, now=now)
+
+    def _be_alive(self, session: Session, now: datetime) -> None:
+        if not deliveries.hold_alive(session, owner=self._owner, now=now):
+            raise SenderTakenForDead(lease=self._lease)
 
     def _restrict(self, session: Session, found: "_Found", now: datetime) -> None:
         """Quiet hours and caps. What they keep from leaving is held or settled, and no longer ours."""

@@ -38,6 +38,7 @@ class PlanReport:
     new: int
     states: Mapping[DeliveryState, int]
     left_out: Mapping[str, int]  # reason -> customers
+    over_cap: int  # planned, and yet stopped by a cap if nothing changes until they leave
 
     @property
     def planned(self) -> int:
@@ -55,7 +56,8 @@ class Mended:
 def plan(database: Database, *, distribution_id: int, audience_of: AudienceOf, now: datetime) -> PlanReport:
     """Create the rows that are missing, list who gets none and why, and let senders begin once all are there.
 
-    An address that is suppressed has a row, in state `suppressed`, and so has somebody whose caps are used up.
+    An address that is suppressed has a row, in state `suppressed`. Who is over a cap as things are is planned, and
+    counted: whether she gets the message is decided when it is about to leave.
 
     Raises:
         DistributionUnknown
@@ -162,4 +164,5 @@ def _let_begin(session: Session, distribution_id: int, new: int, now: datetime) 
         new=new,
         states=tallies.by_state(tallies.counts(session, distribution_id)),
         left_out=dict(sorted(done.left_out.items())),
+        over_cap=plans.over_cap(session, distribution_id),
     )

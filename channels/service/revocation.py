@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from channels.service.distribution import account_for
 from channels.states import Channel, DeliveryState, Purpose
 from models.delivery import Distribution, DistributionState
-from models.queries import deliveries, distributions, pending, planning, takedowns
+from models.queries import corrections, deliveries, distributions, pending, takedowns
 from models.theme import Theme
 
 #: So many rows of a channel are cancelled in one transaction at most; what is left over the next look takes.
@@ -47,19 +47,14 @@ def undo_channel(session: Session, *, theme_id: int, channel: Channel, now: date
     return ChannelLook(cancelled=cancelled, claimable=left.claimable, under_way=left.under_way)
 
 
-def plan_correction(session: Session, *, theme: Theme, channel: Channel, account: str, now: datetime) -> int:
-    """Plan a correction to all whom the theme reached on a channel, or may have; returns how many there are.
+def open_correction(session: Session, *, theme: Theme, channel: Channel, account: str, now: datetime) -> int:
+    """Open a correction to all whom the theme reached on a channel, or may have; returns how many they are.
 
-    It may be planned as often as one likes: who has a row keeps it.
+    Its rows are planned afterwards, by `channels.service.corrections`, in transactions of their own.
     """
-    distribution = _correction(session, theme=theme, channel=channel, account=account, now=now)
-    planned = planning.insert_corrections(
-        session, distribution=distribution, product_line_id=theme.product_line_id, now=now
+    return corrections.count_reached(
+        session, _correction(session, theme=theme, channel=channel, account=account, now=now)
     )
-    if distribution.state is DistributionState.PLANNING:
-        distribution.state, distribution.planned_at = DistributionState.SENDING, now
-    session.flush()
-    return planned
 
 
 def _correction(session: Session, *, theme: Theme, channel: Channel, account: str, now: datetime) -> Distribution:

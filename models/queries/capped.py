@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import FromClause, Integer, Select, Text, cast, func, literal, select
+from sqlalchemy import FromClause, Integer, Select, Text, cast, func, literal, select, true
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.orm import Session
 
@@ -33,8 +33,13 @@ def capping(session: Session, *, product_line_id: int, channel: Channel, now: da
     return counting(caps, timezones=session.scalars(zones).all(), fallback=limits.fallback, now=now)
 
 
-def capped_among(people: FromClause, since: Capping, *, bounds: Bounds | None = None) -> Select[tuple[int, str]] | None:
-    """Of `people`, with a column customer_id: who has had enough, and by which cap. None where nothing is capped."""
+def capped_among(
+    people: FromClause, since: Capping, *, bounds: Bounds | None = None, but_of: int | None = None
+) -> Select[tuple[int, str]] | None:
+    """Of `people`, with a column customer_id: who has had enough, and by which cap. None where nothing is capped.
+
+    Messages of the distribution `but_of` do not count.
+    """
     if not since:
         return None
     caps = _counting(since)
@@ -45,6 +50,7 @@ def capped_among(people: FromClause, since: Capping, *, bounds: Bounds | None = 
         .join(caps, caps.c.timezone == Customer.timezone)
         .where(
             within(bounds, CapReservation.customer_id),
+            true() if but_of is None else CapReservation.distribution_id != but_of,
             CapReservation.reserved_at >= min(one.since for one in since),
             CapReservation.reserved_at >= caps.c.since,
             cast(CapReservation.channel, Text) == func.any(func.string_to_array(caps.c.channels, ",")),

@@ -122,6 +122,9 @@ _BEGIN = text(f"""
     RETURNING id
 """)
 
+# Held until the claim is committed: whoever would reap this sender passes it over, or came first and is seen here.
+_HOLD = text("SELECT 1 FROM senders WHERE id = :owner AND alive_until > :now FOR KEY SHARE")
+
 _BEAT = text("UPDATE senders SET alive_until = :until WHERE id = :owner AND alive_until > :now RETURNING id")
 
 # A mark is needed as long as a row of it is under way.
@@ -184,6 +187,15 @@ _RELEASE = text(f"""{_BY_ARRAY}
     WHERE dl.distribution_id = :distribution_id AND dl.seq = ANY(CAST(:seqs AS bigint[])) AND dl.state = 'sending'
       AND dl.lease_owner = :owner
     RETURNING dl.seq, dl.state
+""")
+
+# Of a sender that was taken for dead while these waited for a free slot: it knows that they have not left.
+_NEVER_LEFT = text(f"""{_BY_ARRAY}
+    UPDATE deliveries dl SET
+        state = 'retrying', due_at = :now, lease_owner = NULL, call_began_at = NULL, error_class = NULL,
+        changed_at = :now
+    WHERE dl.distribution_id = :distribution_id AND dl.seq = ANY(CAST(:seqs AS bigint[])) AND dl.state = 'unknown'
+      AND dl.lease_owner = :owner AND dl.key IS NULL
 """)
 
 _DEAD = text("SELECT id, distribution_id FROM senders WHERE alive_until <= :now ORDER BY id FOR UPDATE SKIP LOCKED")
@@ -291,6 +303,11 @@ def enter(session: Session, *, distribution_id: int, owner: UUID, until: datetim
     session.execute(_ENTER, values)
 
 
+def hold_alive(session: Session, *, owner: UUID, now: datetime) -> bool:
+    """Keep a sender from being taken for dead until the transaction ends; False when it counts as dead already."""
+    return session.scalar(_HOLD, {"owner": owner, "now": now}) is not None
+
+
 def beat(session: Session, *, distribution_id: int, owner: UUID, until: datetime, now: datetime) -> bool:
     """Hold on to what is held, and forget marks that are settled; False when the sender counts as dead already."""
     alive = session.scalar(_BEAT, {"owner": owner, "until": until, "now": now}) is not None
@@ -389,8 +406,12 @@ def record_outcomes(
 
 
 def release(session: Session, *, distribution_id: int, owner: UUID, seqs: Sequence[int], now: datetime) -> None:
-    """Give back deliveries whose call never left; a replay is in doubt again."""
+    """Give back deliveries whose call never left; a replay is in doubt again.
+
+    One that was declared in doubt, because its sender was taken for dead before it could make the call, is so no more.
+    """
     values = {"distribution_id": distribution_id, "owner": owner, "seqs": plain_array(seqs), "now": now}
+    session.execute(_NEVER_LEFT, values)
     _fresh_again(session, distribution_id, session.execute(_RELEASE, values).all())
 
 

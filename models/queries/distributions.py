@@ -252,6 +252,26 @@ def is_being_sent(session: Session, *, distribution_id: int, now: datetime) -> b
     return session.scalar(select(literal(1)).where(alive).limit(1)) is not None
 
 
+def reopen_waiting(session: Session) -> Sequence[int]:
+    """Let complete distributions go on that something waits in again; returns their ids.
+
+    An answer that came late may have taken a delivery out of doubt, to be tried again.
+    """
+    themes_at_work = select(Theme.id).where(Theme.state.in_([ThemeState.LIVE, ThemeState.PAUSED, *TAKEN_DOWN]))
+    statement = (
+        update(Distribution)
+        .where(
+            Distribution.state == DistributionState.COMPLETE,
+            Distribution.theme_id.in_(themes_at_work),
+            tallies.any_in(CLAIMABLE_STATES),
+        )
+        .values(state=DistributionState.SENDING, completed_at=None)
+        .returning(Distribution.id)
+        .execution_options(synchronize_session=False)
+    )
+    return session.scalars(statement).all()
+
+
 def complete_settled(session: Session, *, now: datetime, distribution_id: int | None = None) -> Sequence[int]:
     """Complete the distributions whose every row is final or in the hands of a person; returns their ids."""
     replays = select(literal(1)).where(Delivery.distribution_id == Distribution.id, _replayable(now))

@@ -9,8 +9,10 @@ from channels.states import Channel, DeliveryState
 from models.customer import Address, Consent, Suppression
 
 NO_ADDRESS, INVALID, NO_CONSENT, DUPLICATE = "no_address", "invalid", "no_consent", "duplicate"
+#: A forecast: as things are a cap would stop the message when it is about to leave.
+OVER_CAP = "over_cap"
 #: Verdicts that make a row; all others leave a customer out.
-ROW_VERDICTS = (DeliveryState.PLANNED.value, DeliveryState.SUPPRESSED.value, DeliveryState.CAPPED.value)
+ROW_VERDICTS = (DeliveryState.PLANNED.value, DeliveryState.SUPPRESSED.value, OVER_CAP)
 
 
 class Bounds(NamedTuple):
@@ -36,7 +38,8 @@ def verdicts(
     """A row for each customer and address: customer_id, address_id, address, verdict, cap; one for who has no address.
 
     `people` has a column `customer_id`; `capped` selects who of them has had enough, and by which cap. A verdict is the
-    state that the delivery begins in, or the reason why there is none. All of `people` lie within the `bounds`.
+    state that the delivery begins in, or the reason why there is none; that of somebody who is over a cap begins
+    `planned`. All of `people` lie within the `bounds`.
     """
     customer_id = people.c.customer_id
     stop = aliased(Suppression)
@@ -46,7 +49,7 @@ def verdicts(
         (~Address.valid, INVALID),
         (Consent.granted.is_not(True), NO_CONSENT),
         (stop.id.is_not(None), DeliveryState.SUPPRESSED.value),
-        *([(over.c.cap.is_not(None), DeliveryState.CAPPED.value)] if over is not None else []),
+        *([(over.c.cap.is_not(None), OVER_CAP)] if over is not None else []),
         else_=literal(DeliveryState.PLANNED.value),
     )
     stopped = and_(stop.product_line_id == product_line_id, stop.channel == channel, stop.address == Address.address)

@@ -11,26 +11,18 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from channels.states import Channel, DeliveryState, ErrorClass
-from models.queries.arrays import plain_array
+from models.queries.retries import BY_INDEX, MATCHING, FailedFilter
 
-# As in models/queries/retries.py: by the index of rows that have an error class, never by a scan. The last attempt of a
-# row is ordered by what no index has, or the newest attempts of all would be gone through for it.
-_BY_INDEX = text("SET LOCAL enable_seqscan = off")
-
-_WRONG = """
-    dl.distribution_id = ANY(CAST(:distributions AS int[])) AND dl.error_class = ANY(CAST(:error_classes AS text[]))
-    AND dl.error_class IS NOT NULL AND dl.state IN ('failed', 'unknown')
-    AND (CAST(:error_code AS text) IS NULL OR dl.error_code = :error_code)
-    AND (CAST(:since AS timestamptz) IS NULL OR dl.changed_at >= CAST(:since AS timestamptz))
-"""
+_WRONG = (DeliveryState.FAILED, DeliveryState.UNKNOWN)
 
 # The words are those of some rows of the group, not of all: a group may have a million. A provider may repeat the
-# address in them, which would also make every word its own.
+# address in them, which would also make every word its own. The last attempt of a row is ordered by what no index has,
+# or the newest attempts of all would be gone through for it.
 _GROUPS = text(f"""
     WITH counted AS MATERIALIZED (
         SELECT dl.distribution_id, dl.channel, dl.state, dl.error_class, dl.error_code, count(*) AS count,
                min(dl.changed_at) AS first_at, max(dl.changed_at) AS last_at
-        FROM deliveries dl WHERE {_WRONG}
+        FROM deliveries dl WHERE {MATCHING}
         GROUP BY dl.distribution_id, dl.channel, dl.state, dl.error_class, dl.error_code
     ), told AS (
         SELECT counted.distribution_id, counted.state, counted.error_class, counted.error_code, words.detail,
@@ -72,7 +64,7 @@ _ROWS = text(f"""
         WHERE delivery_seq = dl.seq ORDER BY number DESC, id DESC LIMIT 1
     ) AS a ON true
     LEFT JOIN provider_accounts p ON p.id = COALESCE(a.account_id, dl.account_id)
-    WHERE {_WRONG}
+    WHERE {MATCHING}
     ORDER BY dl.distribution_id, dl.error_class, dl.error_code
 """)
 
@@ -118,44 +110,17 @@ class FailureRow(NamedTuple):
     changed_at: datetime
 
 
-def _values(
-    distributions: Sequence[int], error_class: ErrorClass | None, error_code: str | None, since: datetime | None
-) -> dict[str, object]:
-    return {
-        "distributions": plain_array(distributions),
-        "error_classes": plain_array(ErrorClass if error_class is None else [error_class]),
-        "error_code": error_code,
-        "since": since,
-    }
-
-
-def groups(
-    session: Session,
-    *,
-    distributions: Sequence[int],
-    error_class: ErrorClass | None = None,
-    error_code: str | None = None,
-    since: datetime | None = None,
-) -> Sequence[FailureGroup]:
-    session.execute(_BY_INDEX)
-    values = {**_values(distributions, error_class, error_code, since), "looked_at": LOOKED_AT}
+def groups(session: Session, wanted: FailedFilter) -> Sequence[FailureGroup]:
+    session.execute(BY_INDEX)
+    values = {**wanted.values(*_WRONG), "looked_at": LOOKED_AT}
     return [
         FailureGroup(Channel(row[0]), DeliveryState(row[1]), ErrorClass(row[2]), *row[3:])
         for row in session.execute(_GROUPS, values)
     ]
 
 
-def stream(
-    session: Session,
-    *,
-    distributions: Sequence[int],
-    error_class: ErrorClass | None = None,
-    error_code: str | None = None,
-    since: datetime | None = None,
-    chunk: int = 5_000,
-) -> Iterator[FailureRow]:
+def stream(session: Session, wanted: FailedFilter, *, chunk: int = 5_000) -> Iterator[FailureRow]:
     """Row by row from a server-side cursor: an export of any size holds one chunk in memory."""
-    session.execute(_BY_INDEX)
-    values = _values(distributions, error_class, error_code, since)
-    for row in session.execute(_ROWS, values, execution_options={"yield_per": chunk}):
+    session.execute(BY_INDEX)
+    for row in session.execute(_ROWS, wanted.values(*_WRONG), execution_options={"yield_per": chunk}):
         yield FailureRow(*row)

@@ -34,13 +34,13 @@ from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.dml import ReturningInsert
 
-from channels.states import Purpose
+from channels.states import DeliveryState, Purpose
 from models.customer import Customer
 from models.delivery import Delivery, Distribution, DistributionState, LeftOut, Tally
 from models.plan import Plan, PlanChunk
 from models.queries.capped import Capping, capped_among
 from models.queries.delivery_ids import digest, id_of
-from models.queries.eligibility import DUPLICATE, NO_ADDRESS, ROW_VERDICTS, Bounds, verdicts, within
+from models.queries.eligibility import DUPLICATE, NO_ADDRESS, OVER_CAP, ROW_VERDICTS, Bounds, verdicts, within
 from models.theme import Theme
 from themes.lifecycle import ThemeState
 
@@ -108,7 +108,11 @@ def plan_chunk(
     since: Capping,
     now: datetime,
 ) -> int:
-    """Insert the rows that are missing and list anew who has none and why; returns how many rows are new."""
+    """Insert the rows that are missing and list anew who has none and why; returns how many rows are new.
+
+    Whom a cap would stop as things are has a row as everybody else, and is counted: the cap may have room by the time
+    her message leaves, and is asked then.
+    """
     session.execute(_AS_FITS_A_CHUNK)
     listed = and_(LeftOut.distribution_id == distribution.id, within(chunk.bounds, LeftOut.customer_id))
     session.execute(delete(LeftOut).where(listed), execution_options={"synchronize_session": False})
@@ -118,17 +122,18 @@ def plan_chunk(
         people,
         channel=distribution.channel,
         product_line_id=product_line_id,
-        capped=capped_among(people, since, bounds=chunk.bounds),
+        capped=capped_among(people, since, bounds=chunk.bounds, but_of=distribution.id),
         bounds=chunk.bounds,
     ).subquery("found")
     name = f"{distribution.theme_id}:{distribution.revision_id}:{distribution.channel.value}:"
     seen = select(found, digest(literal(name).concat(found.c.address)).label("digest")).cte("seen")
     made = _rows(distribution, seen, now).cte("made")
     left = _left_out(distribution, seen, made).cte("left_out_now")
-    new = session.scalars(select(func.count()).select_from(made).add_cte(left)).one()
+    over_cap = select(func.count()).select_from(seen).where(seen.c.verdict == OVER_CAP).scalar_subquery()
+    new, over = session.execute(select(func.count(), over_cap).select_from(made).add_cte(left)).one()
     done = and_(PlanChunk.distribution_id == distribution.id, PlanChunk.number == chunk.number)
-    session.execute(update(PlanChunk).where(done).values(planned_at=now))
-    return new
+    session.execute(update(PlanChunk).where(done).values(planned_at=now, over_cap=over))
+    return int(new)
 
 
 def _rows(distribution: Distribution, seen: CTE, now: datetime) -> ReturningInsert[Any]:
@@ -140,8 +145,7 @@ def _rows(distribution: Distribution, seen: CTE, now: datetime) -> ReturningInse
         "channel": literal(distribution.channel, Delivery.channel.type),
         "customer_id": seen.c.customer_id,
         "address": seen.c.address,
-        "state": seen.c.verdict,
-        "error_code": seen.c.cap,
+        "state": case((seen.c.verdict == OVER_CAP, DeliveryState.PLANNED.value), else_=seen.c.verdict),
         "changed_at": literal(now),
     }
     rows = (
@@ -222,6 +226,12 @@ def left_out_by_reason(session: Session, distribution_id: int) -> dict[str, int]
     """As of when the plan was last complete."""
     plan = session.get(Plan, distribution_id, populate_existing=True)
     return {} if plan is None else dict(sorted(plan.left_out.items()))
+
+
+def over_cap(session: Session, distribution_id: int) -> int:
+    """Recipients whom a cap would have stopped when they were planned."""
+    total = select(func.sum(PlanChunk.over_cap)).where(PlanChunk.distribution_id == distribution_id)
+    return session.scalar(total) or 0
 
 
 def _rows_of(distribution_id: int | InstrumentedAttribute[int]) -> Select[tuple[int]]:

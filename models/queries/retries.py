@@ -22,11 +22,12 @@ TAKEN = "taken"
 
 # Beside a million rows a few thousand are looked for, and the statistics may be older than both. So no scan, and the
 # classes are always named, every one if need be: without them another index of the distribution looks as good.
-_BY_INDEX = text("SET LOCAL enable_seqscan = off")
+BY_INDEX = text("SET LOCAL enable_seqscan = off")
 
-_MATCHING = """
+#: The rows `dl` that a FailedFilter means.
+MATCHING = """
     dl.distribution_id = ANY(CAST(:distributions AS int[])) AND dl.error_class = ANY(CAST(:error_classes AS text[]))
-    AND dl.error_class IS NOT NULL AND dl.state = :state
+    AND dl.error_class IS NOT NULL AND dl.state = ANY(CAST(:states AS text[]))
     AND (CAST(:error_code AS text) IS NULL OR dl.error_code = :error_code)
     AND (CAST(:since AS timestamptz) IS NULL OR dl.changed_at >= CAST(:since AS timestamptz))
     AND (CAST(:until AS timestamptz) IS NULL OR dl.changed_at <= CAST(:until AS timestamptz))
@@ -54,7 +55,7 @@ _OF = """
 # Found before they are joined to anything, for the index of failures to be the one that leads to them.
 _FOUND = f"""
     SELECT dl.id, dl.seq, dl.distribution_id, dl.channel, dl.address, dl.customer_id, dl.changed_at
-    FROM deliveries dl WHERE {_MATCHING}
+    FROM deliveries dl WHERE {MATCHING}
 """
 
 # Words of delivery that have come and are not joined yet. A batch shares the reference of the delivery that leads its
@@ -120,11 +121,11 @@ _TAKE = text(f"""
     SELECT channel, verdict, count(*) FROM judged WHERE verdict <> '{TAKEN}' GROUP BY channel, verdict
 """)
 
-_COUNT = text(f"SELECT dl.channel, count(*) FROM deliveries dl WHERE {_MATCHING} GROUP BY dl.channel")
+_COUNT = text(f"SELECT dl.channel, count(*) FROM deliveries dl WHERE {MATCHING} GROUP BY dl.channel")
 
 _SETTLE = text(f"""
     WITH picked AS MATERIALIZED (
-        SELECT dl.id FROM deliveries dl WHERE {_MATCHING} ORDER BY dl.seq FOR UPDATE OF dl
+        SELECT dl.id FROM deliveries dl WHERE {MATCHING} ORDER BY dl.seq FOR UPDATE OF dl
     ), moved AS (
         UPDATE deliveries dl SET
             state = :to_state, due_at = CASE WHEN :to_state = 'retrying' THEN CAST(:now AS timestamptz) END,
@@ -158,10 +159,11 @@ class FailedFilter:
     until: datetime | None = None  # and to
     ids: Sequence[UUID] | None = None
 
-    def values(self, state: DeliveryState) -> dict[str, object]:
+    def values(self, *states: DeliveryState) -> dict[str, object]:
+        """What MATCHING asks for: of the deliveries that are meant those in these states."""
         return {
             "distributions": plain_array(self.distributions),
-            "state": state.value,
+            "states": plain_array(states),
             "error_classes": plain_array(ErrorClass if self.error_class is None else [self.error_class]),
             "error_code": self.error_code,
             "since": self.since,
@@ -206,14 +208,14 @@ def take_failed(
 def _counted(
     session: Session, wanted: FailedFilter, *, asked_at: datetime, now: datetime, change: bool
 ) -> Mapping[tuple[Channel, str], int]:
-    session.execute(_BY_INDEX)
+    session.execute(BY_INDEX)
     values = {**wanted.values(DeliveryState.FAILED), "asked_at": asked_at, "now": now}
     return {(Channel(row[0]), row[1]): row[2] for row in session.execute(_TAKE if change else _JUDGE, values)}
 
 
 def count_unknown(session: Session, wanted: FailedFilter) -> Mapping[Channel, int]:
     """Rows in doubt that match."""
-    session.execute(_BY_INDEX)
+    session.execute(BY_INDEX)
     return {Channel(row[0]): row[1] for row in session.execute(_COUNT, wanted.values(DeliveryState.UNKNOWN))}
 
 
@@ -221,7 +223,7 @@ def settle_unknown(
     session: Session, *, wanted: FailedFilter, to_state: DeliveryState, note: str, now: datetime
 ) -> Sequence[Settled]:
     """Move rows that are in doubt, and write who decided that beside their attempts; one to be sent again is due."""
-    session.execute(_BY_INDEX)
+    session.execute(BY_INDEX)
     values = {**wanted.values(DeliveryState.UNKNOWN), "to_state": to_state.value, "note": note, "now": now}
     return [Settled(*row) for row in session.execute(_SETTLE, values)]
 

@@ -25,11 +25,12 @@ def audience_select(
 def members_select(
     *, include: Sequence[Segment], exclude: Sequence[Segment], product_line_id: int, as_of: datetime
 ) -> Select[Any]:
-    """The same customers as `customer_id`, with a column for each of `include`: whether they are in it."""
+    """The same customers: customer_id, country, timezone; for each of `include` a column, whether they are in it."""
     facts = _facts(product_line_id, as_of)
     flags = [_holds(segment, facts, as_of).label(segment.name) for segment in include]
     excluded = or_(False, *(_holds(segment, facts, as_of) for segment in exclude))  # noqa: FBT003 - the empty or
-    return select(facts.c.customer_id, *flags).where(or_(False, *flags), ~excluded)  # noqa: FBT003 - the empty or
+    place = (facts.c.country, facts.c.timezone)
+    return select(facts.c.customer_id, *place, *flags).where(or_(False, *flags), ~excluded)  # noqa: FBT003 - the empty or
 
 
 def audience_size(
@@ -71,6 +72,8 @@ def _facts(product_line_id: int, as_of: datetime) -> Subquery:
         select(
             Customer.id.label("customer_id"),
             Customer.registered,
+            Customer.country,
+            Customer.timezone,
             func.coalesce(ordered.c.placed, 0).label("placed"),
             func.coalesce(ordered.c.kept, 0).label("kept"),
             ordered.c.last_kept_at,  # NULL only where `kept` is 0, which settles every condition that asks for it

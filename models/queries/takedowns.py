@@ -4,12 +4,12 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from channels.states import CLAIMABLE_STATES, Channel, DeliveryState, Purpose
 from models.approval import Alert
-from models.delivery import Delivery, Distribution
+from models.delivery import Distribution
 from models.person import Person
 from models.queries import tallies
 from models.takedown import Revocation, Takedown
@@ -84,9 +84,9 @@ def what_is_left(session: Session, distribution_ids: Collection[int]) -> Left:
 
 
 def count_cancelled(session: Session, *, theme_id: int, channel: Channel) -> int:
-    own = (Delivery.theme_id == theme_id) & (Delivery.channel == channel) & (Delivery.purpose == Purpose.THEME)
-    cancelled = Delivery.state == DeliveryState.CANCELLED
-    return session.scalars(select(func.count()).select_from(Delivery).where(own, cancelled)).one()
+    own = (Distribution.theme_id == theme_id) & (Distribution.channel == channel)
+    query = select(Distribution.id).where(own, Distribution.purpose == Purpose.THEME)
+    return sum(tallies.of(session, one, DeliveryState.CANCELLED) for one in session.scalars(query).all())
 
 
 def forget_alerts(session: Session, keys: Collection[str]) -> None:

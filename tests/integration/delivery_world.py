@@ -310,3 +310,14 @@ async def until(condition: Callable[[], bool], *, seconds: float = 10.0) -> None
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is waited for knows no events: rows, calls
             await asyncio.sleep(0.005)
+
+
+async def until_reaped(world: World) -> None:
+    """Take the sender at work for dead; one that claims this very moment is passed over."""
+
+    def is_gone() -> bool:
+        world.reap(datetime.now(UTC) + timedelta(hours=1))
+        return world.rows("SELECT count(*) FROM senders WHERE distribution_id = :distribution_id") == [(0,)]
+
+    while not await asyncio.to_thread(is_gone):
+        pass

@@ -146,7 +146,8 @@ class Theme:
         with self.line.database.begin() as session:
             session.execute(
                 text(
-                    "UPDATE deliveries SET state = :state, lease_owner = NULL"
+                    "UPDATE deliveries SET state = :state, lease_owner = NULL,"
+                    " error_class = CASE WHEN :state = 'failed' THEN 'unrecognised' END"
                     " WHERE distribution_id = :id AND seq = ANY(:seqs)"
                 ),
                 {"state": state, "id": self.distribution_id, "seqs": wanted},

@@ -14,6 +14,7 @@ from approval.service.signing import Signature
 from approval.states import RoundState
 from channels import service
 from channels.sender import Sender
+from channels.service import corrections
 from channels.service.distribution import ChannelProgress
 from channels.states import Channel, Purpose
 from models.approval import Round
@@ -88,8 +89,11 @@ class Launched:
         return Signature(login=login, code=code_at(self.scene.secrets[login], at), comment=comment)
 
     def undo(self, *, at: datetime | None = None) -> Undone:
+        """As the task does it: a look at every channel, and the corrections of those that are undone."""
         with self.scene.begin() as session:
-            return takedown.undo_channels(session, theme_id=self.theme_id, now=at or now())
+            undone = takedown.undo_channels(session, theme_id=self.theme_id, now=at or now())
+        corrections.plan_corrections(self.scene.database, now=at or now())
+        return undone
 
     def correction(self, text: str) -> Correction:
         return parse_correction(text, theme=parsed_theme(), known=Vocabulary())

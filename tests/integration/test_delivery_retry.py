@@ -308,7 +308,7 @@ def test_the_failed_are_found_by_their_index_even_where_statistics_know_nothing(
     wanted = retries.FailedFilter(distributions=[*world.distributions.values()], error_class=DOWN)
     values = {**wanted.values(F), "asked_at": now(), "now": now()}
     with world.database.begin() as session:
-        session.execute(retries._BY_INDEX)
+        session.execute(retries.BY_INDEX)
         plan = "\n".join(session.scalars(text(f"EXPLAIN {retries._JUDGE.text}"), values))
     assert "ix_deliveries_error" in plan
     assert "Seq Scan on deliveries" not in plan

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from channels import service
-from channels.errors import KeysRefused
+from channels.errors import KeysRefused, SenderTakenForDead
 from channels.message import Message, Outcome
 from channels.states import DeliveryState, ErrorClass
 from models.database import Database
@@ -24,6 +24,7 @@ from tests.integration.delivery_world import (
     refuse,
     run,
     until,
+    until_reaped,
 )
 
 
@@ -315,7 +316,8 @@ def test_a_sender_that_was_taken_for_dead_sends_nothing_that_had_not_begun(datab
     others = world.at_work(at=later).claim(limit=10, replays_of=(), now=later).deliveries
     seqs = [row.seq for row in claimed]
     assert {row.seq for row in others} == set(seqs)
-    assert not ledger.begin(account_id=world.account_id, seqs=seqs, keys=None, now=later)
+    with pytest.raises(SenderTakenForDead):
+        ledger.begin(account_id=world.account_id, seqs=seqs, keys=None, now=later)
     assert not ledger.beat(later)
 
 
@@ -411,7 +413,7 @@ def test_an_answer_that_comes_after_the_lease_ran_out_settles_the_doubt(database
     async def scenario() -> None:
         sender = asyncio.create_task(world.sender(provider).run())
         await until(lambda: len(provider.calls) == 4)
-        await asyncio.to_thread(world.reap, datetime.now(UTC) + timedelta(hours=1))
+        await until_reaped(world)
         assert world.states() == {"unknown": 4}
         assert provider.gate is not None
         provider.gate.set()

@@ -77,11 +77,11 @@ def test_planning_again_changes_nothing_and_finds_rows_that_are_missing(database
     world = make_world(database, customers=50)
     world.plan()
     ids = set(world.rows("SELECT id FROM deliveries WHERE distribution_id = :distribution_id"))
+    world.change("DELETE FROM deliveries WHERE distribution_id = :distribution_id AND address LIKE '%c7'")
     run(world.sender(RecordingProvider()))
-    assert (world.plan().new, world.states()) == (0, {"sent": 50})
+    assert (world.plan().new, world.states()) == (0, {"sent": 49})
     with database.begin() as session:
         assert service.complete_if_done(session, distribution_id=world.distribution_id, now=now())
-    world.change("DELETE FROM deliveries WHERE distribution_id = :distribution_id AND address LIKE '%c7'")
     assert world.plan_again().new == 1
     assert set(world.rows("SELECT id FROM deliveries WHERE distribution_id = :distribution_id")) == ids
     run(world.sender(RecordingProvider()))

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier, local
+from contextlib import suppress
+from itertools import count
+from threading import Barrier, Event, local
 
 import pytest
 from sqlalchemy import select, text
@@ -95,24 +97,42 @@ def test_two_takedowns_at_once_without_lock_and_code_are_stopped_by_the_unique_c
 # a planner that had to wait
 
 
-def planned_late(scene: Scene, world: Launched) -> dict[str, int]:
-    """What a planner makes that began before the takedown and gets its lock after it."""
+Locked = tuple[Distribution, Theme] | None
+
+
+def planned_late(
+    scene: Scene, world: Launched, monkeypatch: pytest.MonkeyPatch, *, lock: Callable[[Session, int], Locked]
+) -> dict[str, int]:
+    """What a planner makes whose first chunk began before the takedown and gets its lock after it."""
     late = open_on(world, Channel.SMS)
+    locks, at_chunk, held = count(1), Event(), Event()
+
+    def lock_behind_the_takedown(session: Session, distribution_id: int) -> Locked:
+        if next(locks) == 2:  # the first transaction lays down the audience, and this one plans a chunk of it
+            at_chunk.set()
+            assert held.wait(PATIENCE)
+        return lock(session, distribution_id)
+
+    monkeypatch.setattr(distributions, "lock", lock_behind_the_takedown)
     with ThreadPoolExecutor(1) as pool:
+        planning = pool.submit(late.plan)
+        assert at_chunk.wait(PATIENCE)
         with scene.begin() as holder:
             holder.execute(text("SELECT 1 FROM distributions WHERE id = :id FOR UPDATE"), {"id": late.distribution_id})
-            planning = pool.submit(late.plan)
-            wait_for_a_lock(scene)  # the theme was live when the planner began
+            held.set()
+            wait_for_a_lock(scene)  # the theme was live when the chunk began
             world.take_down()
             assert world.state() is ThemeState.REVOKING
-        planning.result(timeout=PATIENCE)
+        with suppress(DistributionClosed):
+            planning.result(timeout=PATIENCE)
     return late.states()
 
 
-def test_a_planner_that_waited_for_the_takedown_plans_nothing_after_it(scene: Scene) -> None:
+def test_a_planner_that_waited_for_the_takedown_plans_nothing_after_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = launched(scene)
-    with pytest.raises(DistributionClosed, match="the theme is revoking"):
-        planned_late(scene, world)
+    assert planned_late(scene, world, monkeypatch, lock=distributions.lock) == {}
     assert world.undo().state is ThemeState.REVOKED
     assert world.push.rows("SELECT DISTINCT state FROM deliveries") == [("cancelled",)]
 
@@ -125,5 +145,5 @@ def test_a_planner_that_reads_the_theme_before_it_has_its_lock_plans_for_a_theme
         locked = both.where(Distribution.id == distribution_id).with_for_update(of=Distribution, key_share=True)
         return session.execute(locked, execution_options={"populate_existing": True}).one()._tuple()
 
-    monkeypatch.setattr(distributions, "lock", lock_in_one_statement)
-    assert planned_late(scene, launched(scene)) == {"planned": CUSTOMERS}
+    late = planned_late(scene, launched(scene), monkeypatch, lock=lock_in_one_statement)
+    assert late == {"planned": CUSTOMERS}

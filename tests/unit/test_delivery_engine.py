@@ -200,6 +200,7 @@ def test_content_refused_for_one_recipient_alone_does_not_stop_the_others(
         ((ErrorClass.DOWN, ErrorClass.DOWN), True),
         ((ErrorClass.THROTTLED,), True),
         ((ErrorClass.QUOTA, ErrorClass.QUOTA), True),
+        ((ErrorClass.TOKEN,), True),  # a fresh one, too
         ((ErrorClass.DOWN, None), False),  # somebody got through
         ((ErrorClass.DOWN, ErrorClass.THROTTLED), False),  # told one by one
         ((ErrorClass.BAD_RECIPIENT, ErrorClass.BAD_RECIPIENT), False),  # not the account's trouble

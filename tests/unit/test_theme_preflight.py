@@ -65,7 +65,7 @@ def look(lines: list[Line], counted: Counts | None = None, **values: Any) -> Cha
         "channel": Channel.SMS,
         "counts": counted or counts(),
         "lines": lines,
-        "span": Span(starts_at=START, expires_at=START + timedelta(days=3)),
+        "span": Span(starts_at=START, expires=End(START + timedelta(days=3), "the theme")),
         "held_until": at_once,
         "minor_digits": 2,
         "segments": 1,

@@ -1,7 +1,7 @@
 """Looking ahead before anything is asked or sent: whom a theme would reach, at what cost, what stands in the way."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,10 +18,11 @@ from channels.sms.segments import segments_of
 from channels.states import Channel
 from models.delivery import ProviderAccount
 from models.queries import capped, outlooks, permits, provider_accounts
-from models.queries.outlooks import ChannelCounts, Staged
+from models.queries.capped import Capping
+from models.queries.outlooks import Capped, ChannelCounts, Staged
 from models.queries.segments import audience_select, members_select
 from models.theme import Theme
-from themes.expiry import first_end
+from themes.expiry import first_end, first_of_all
 from themes.lacking import Lacking
 from themes.money import EXPONENTS
 from themes.preflight import (
@@ -35,7 +36,7 @@ from themes.preflight import (
     findings,
     look_at_channel,
 )
-from themes.recipient import NULLABLE, recipient, sample
+from themes.recipient import NULLABLE, PREVIEW, recipient, sample
 from themes.render import Renderer, RenderFailed
 from themes.theme import Theme as ThemeValue
 from themes.variables import required_variables
@@ -61,6 +62,7 @@ class _View:
     value: ThemeValue
     staged: Staged
     now: datetime
+    capped: dict[Capping, Capped] = field(default_factory=dict)  # asked once: most caps are the same on every channel
 
     @property
     def product_line_id(self) -> int:
@@ -86,16 +88,18 @@ def preflight(session: Session, *, theme: Theme, value: ThemeValue, now: datetim
 
 def look_ahead(session: Session, *, theme: Theme, value: ThemeValue, public_url: str, now: datetime) -> Outlook:
     """The whole one, for a theme that begins at its start, or at once where that has passed."""
-    view, end = _view(session, theme, value, now), first_end(value)
-    span = Span(starts_at=max(theme.starts_at, now), expires_at=end.at)
-    who = sample_recipient(session, theme, value, public_url=public_url, now=now)
+    view, starts_at = _view(session, theme, value, now), max(theme.starts_at, now)
+    spans = {channel: Span(starts_at, first_end(value, channel)) for channel in value.channels.used()}
     lines = {channel: _lines(session, value, channel) for channel in value.channels.used()}
-    channels = [_look(session, view, channel, span=span, lines=lines[channel], who=who) for channel in lines]
+    channels = [
+        _look(session, view, channel, span=spans[channel], lines=lines[channel], public_url=public_url)
+        for channel in lines
+    ]
     outlook = Outlook(
         theme=theme.key,
         counted_at=now,
-        starts_at=span.starts_at,
-        expires=end,
+        starts_at=starts_at,
+        expires=first_of_all(value),
         currency=value.currency,
         audience=view.staged.size,
         by_segment=view.staged.by_segment,
@@ -110,23 +114,9 @@ def sample_recipient(
     session: Session, theme: Theme, value: ThemeValue, *, public_url: str, now: datetime
 ) -> Mapping[str, Any]:
     """A real recipient where there is one, for previews."""
-    audience = audience_of(theme, value, as_of=now)
-    for channel in value.channels.used():
-        customer = outlooks.sample_customer(
-            session, audience=audience, channel=channel, product_line_id=theme.product_line_id
-        )
-        if customer is not None:
-            return recipient(
-                external_id=customer.external_id,
-                name=customer.name,
-                country=customer.country,
-                language=customer.language,
-                timezone=customer.timezone,
-                theme_key=theme.key,
-                public_url=public_url,
-                reference="preview",
-            )
-    return sample(theme_key=theme.key, public_url=public_url)
+    view = _view(session, theme, value, now)
+    found = (_sample(session, view, channel, public_url) for channel in value.channels.used())
+    return next((who for who in found if who is not None), sample(theme_key=theme.key, public_url=public_url))
 
 
 def _segments(value: ThemeValue) -> dict[str, Any]:
@@ -142,10 +132,30 @@ def _view(session: Session, theme: Theme, value: ThemeValue, now: datetime) -> _
     return _View(theme=theme, value=value, staged=staged, now=now)
 
 
+def _sample(session: Session, view: _View, channel: Channel, public_url: str) -> Mapping[str, Any] | None:
+    customer = outlooks.sample_customer(session, view.staged, channel=channel, product_line_id=view.product_line_id)
+    if customer is None:
+        return None
+    return recipient(
+        external_id=customer.external_id,
+        name=customer.name,
+        country=customer.country,
+        language=customer.language,
+        timezone=customer.timezone,
+        theme_key=view.theme.key,
+        public_url=public_url,
+        reference=PREVIEW,
+    )
+
+
 def _count(session: Session, view: _View, channel: Channel) -> ChannelCounts:
     line_id = view.product_line_id
-    since = capped.capping(session, product_line_id=line_id, channel=channel, now=view.now)
-    return outlooks.count_channel(session, view.staged, channel=channel, product_line_id=line_id, since=since)
+    at = max(view.theme.starts_at, view.now)  # whoever had her message of the day today has room again tomorrow
+    since = tuple(capped.capping(session, product_line_id=line_id, channel=channel, now=at))
+    if since not in view.capped:
+        view.capped[since] = outlooks.stage_capped(session, view.staged, since)
+    had_enough = view.capped[since]
+    return outlooks.count_channel(session, view.staged, channel=channel, product_line_id=line_id, capped=had_enough)
 
 
 def _lacking(session: Session, view: _View, channel: Channel) -> dict[str, Lacking]:
@@ -163,7 +173,7 @@ def _lacking(session: Session, view: _View, channel: Channel) -> dict[str, Lacki
 
 
 def _look(
-    session: Session, view: _View, channel: Channel, *, span: Span, lines: Sequence[Line], who: Mapping[str, Any]
+    session: Session, view: _View, channel: Channel, *, span: Span, lines: Sequence[Line], public_url: str
 ) -> ChannelOutlook:
     counted = _count(session, view, channel)
     return look_at_channel(
@@ -180,7 +190,7 @@ def _look(
         span=span,
         held_until=_quiet(capped.limits_of(session, view.product_line_id), channel),
         minor_digits=EXPONENTS[view.value.currency],
-        segments=_sms_segments(view.value, channel, who),
+        segments=_sms_segments(session, view, public_url) if channel is Channel.SMS and counted.recipients else None,
         lacking=_lacking(session, view, channel),
     )
 
@@ -216,12 +226,11 @@ def _line(account: ProviderAccount, *, personal: bool) -> Line:
     )
 
 
-def _sms_segments(value: ThemeValue, channel: Channel, who: Mapping[str, Any]) -> int | None:
+def _sms_segments(session: Session, view: _View, public_url: str) -> int | None:
     """Of the message to one recipient; None where the provider holds the text, or it cannot be made."""
-    if channel is not Channel.SMS:
-        return None
+    who = _sample(session, view, Channel.SMS, public_url)
     try:
-        content = Renderer(value, channel).render(who)
+        content = Renderer(view.value, Channel.SMS).render(who) if who is not None else None
     except RenderFailed:
         return None
     return segments_of(content.text) if isinstance(content, SmsContent) and content.text else None

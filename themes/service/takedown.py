@@ -191,10 +191,10 @@ def _note_look(
 
 
 def _channel_is_undone(session: Session, theme: Theme, takedown: Takedown, one: Revocation, now: datetime) -> None:
-    """Who was reached is known now for good, so that the correction can be planned."""
+    """Nothing more leaves, so that the correction to whoever was reached can be planned."""
     # Counted, for the sweep may have cancelled some of them as well.
     one.cancelled = takedowns.count_cancelled(session, theme_id=theme.id, channel=one.channel)
-    told = _plan_correction(session, theme, takedown, one.channel, now)
+    told = _open_correction(session, theme, takedown, one.channel, now)
     outcome = f"taken down, {one.cancelled} cancelled"
     for step in ("plan", "send"):
         steps.finish_step(session, theme_id=theme.id, name=f"{step} · {one.channel}", now=now, outcome=outcome)
@@ -210,13 +210,13 @@ def _channel_is_undone(session: Session, theme: Theme, takedown: Takedown, one: 
     write_down(session, act, now=now)
 
 
-def _plan_correction(session: Session, theme: Theme, takedown: Takedown, channel: Channel, now: datetime) -> int:
+def _open_correction(session: Session, theme: Theme, takedown: Takedown, channel: Channel, now: datetime) -> int:
     correction = load_correction(takedown.correction) if takedown.correction is not None else None
     message = correction.channels.used().get(channel) if correction else None
     if message is None:
         return 0
     steps.begin_step(session, theme_id=theme.id, name=f"correct · {channel}", now=now)
-    return revocation.plan_correction(session, theme=theme, channel=channel, account=message.account, now=now)
+    return revocation.open_correction(session, theme=theme, channel=channel, account=message.account, now=now)
 
 
 def _finish(session: Session, theme: Theme, takedown: Takedown, now: datetime) -> None:
