@@ -14,7 +14,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bare, email, operations, others, planning, sending, sink, task_per_recipient
+from benchmarks import bare, email, operations, others, planning, preflight, sending, sink, task_per_recipient
 from benchmarks.audience import database
 from channels.states import Channel
 
@@ -121,6 +121,9 @@ def plans(scale: int) -> Rows:
         measured = planning.measure(opened, recipients=1_000_000 // scale)
     yield Result(name="planning", value=measured.planned_per_second, unit="rows/s")
     yield Result(name="planning against the bare INSERT … SELECT", value=measured.ratio, unit="times", bound=0.4)
+    with database() as opened:
+        seconds = preflight.measure(opened, customers=1_000_000 // scale)
+    yield Result(name="a look ahead at 1,000,000 customers on four channels", value=seconds, unit="s")
 
 
 def ops(scale: int) -> Rows:

@@ -21,8 +21,8 @@ CHANNEL = Channel.SMS
 #: So often a plan is made, and its rows are inserted bare, in turn; the sums of the times are compared.
 ROUNDS = 2
 
-# Of each 100 customers 87 make a row that may leave and 6 one that may not; 7 make none.
-_MIXED = (
+#: Gaps of every kind. Of each 100 customers 87 make a row that may leave and 6 one that may not; 7 make none.
+MIXED = (
     "DELETE FROM addresses WHERE customer_id % 100 = 1",
     "UPDATE addresses SET valid = false WHERE customer_id % 100 = 2",
     "UPDATE consents SET granted = false WHERE customer_id % 100 BETWEEN 3 AND 6",
@@ -69,16 +69,16 @@ class Measured:
 def measure(database: Database, *, recipients: int, rounds: int = ROUNDS) -> Measured:
     customers = recipients * 100 // 93
     distribution_id, _ = live_theme(database, channel=CHANNEL, customers=customers)
-    _run(database, *_MIXED, "CREATE UNLOGGED TABLE planned_rows AS SELECT NULL WHERE false")
-    _tidy(database)
+    run(database, *MIXED, "CREATE UNLOGGED TABLE planned_rows AS SELECT NULL WHERE false")
+    tidy(database)
     planned = bare = 0.0
     for _ in range(rounds):
-        _run(database, _ANEW)
-        _tidy(database)
+        run(database, _ANEW)
+        tidy(database)
         seconds, rows = _planned(database, distribution_id, customers)
         planned += seconds
-        _run(database, "DROP TABLE planned_rows", _COPY, _ANEW)
-        _tidy(database)
+        run(database, "DROP TABLE planned_rows", _COPY, _ANEW)
+        tidy(database)
         bare += _timed(database, _BARE)
     return Measured(rows=rows, planned_per_second=rows * rounds / planned, ratio=bare / planned)
 
@@ -94,9 +94,10 @@ def _planned(database: Database, distribution_id: int, customers: int) -> tuple[
     now, began = datetime.now(UTC), time.perf_counter()
     report = plan(database, distribution_id=distribution_id, audience_of=_audience, now=now)
     seconds = time.perf_counter() - began
-    wanted = {DeliveryState.PLANNED: 87, DeliveryState.SUPPRESSED: 3, DeliveryState.CAPPED: 3}
-    if any(abs(report.states[state] * 100 - customers * share) > 10_000 for state, share in wanted.items()):
-        raise RowsDiffer(wanted=customers, found=dict(report.states))
+    found = {**report.states, DeliveryState.CAPPED: report.over_cap}  # these are planned as well
+    wanted = {DeliveryState.PLANNED: 90, DeliveryState.SUPPRESSED: 3, DeliveryState.CAPPED: 3}
+    if any(abs(found[state] * 100 - customers * share) > 10_000 for state, share in wanted.items()):
+        raise RowsDiffer(wanted=customers, found=found)
     return seconds, report.planned
 
 
@@ -109,7 +110,7 @@ def _audience(session: Session, distribution: Distribution) -> Select[Any]:
     )
 
 
-def _run(database: Database, *statements: str) -> None:
+def run(database: Database, *statements: str) -> None:
     with database.begin() as session:
         for statement in statements:
             session.execute(text(statement))
@@ -117,11 +118,11 @@ def _run(database: Database, *statements: str) -> None:
 
 def _timed(database: Database, statement: str) -> float:
     began = time.perf_counter()
-    _run(database, statement)
+    run(database, statement)
     return time.perf_counter() - began
 
 
-def _tidy(database: Database) -> None:
+def tidy(database: Database) -> None:
     """Neither of the two is to pay for what was done before it."""
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM (ANALYZE)"))

@@ -1,6 +1,12 @@
-"""A fresh migrated database for each module, and a scene of its own for each test that wants one."""
+"""A fresh migrated database for each module, and a scene of its own for each test that wants one.
+
+What only some tests use, Prefect and the command line, is imported when they do.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -9,6 +15,13 @@ from sqlalchemy.orm import Session
 from models import database as db
 from tests.integration.scene import Scene, new_rules, populate
 from tests.postgres import admin, with_database
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from prefect.client.orchestration import SyncPrefectClient
+
+    from tests.integration.command_line import CommandLine
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +67,31 @@ def scene(postgres: str, scenery: tuple[str, Scene]) -> Iterator[Scene]:
     yield Scene(database=database, rules=first.rules, secrets=dict(first.secrets))
     database.dispose()
     admin(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def cli(scene: Scene, tmp_path: Path) -> Iterator[CommandLine]:
+    """`themeline` over the scene."""
+    from settings import get_settings  # noqa: PLC0415 - see above
+    from tests.integration.command_line import CommandLine, environment_of  # noqa: PLC0415 - see above
+
+    url = scene.database.engine.url.render_as_string(hide_password=False)
+    yield CommandLine(environment_of(url, tmp_path / "state"))
+    get_settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def prefect_server() -> Iterator[None]:
+    """A Prefect server of the module's own, over SQLite; flows that are called run in this process."""
+    from prefect.testing.utilities import prefect_test_harness  # noqa: PLC0415 - see above
+
+    with prefect_test_harness(server_startup_timeout=90):
+        yield
+
+
+@pytest.fixture
+def prefect(prefect_server: None) -> Iterator[SyncPrefectClient]:  # noqa: ARG001 - it has to run
+    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see above
+
+    with get_client(sync_client=True) as client:
+        yield client

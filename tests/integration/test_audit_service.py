@@ -1,7 +1,6 @@
 """The record: whole after everything that can happen, and false where somebody has touched it."""
 
 import json
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from uuid import uuid4
@@ -14,8 +13,7 @@ from approval.audit import AuditReport, Head
 from approval.errors import AuditValueInvalid
 from approval.service.record import Act, export_audit, verify_audit, write_down
 from models.queries import audit
-from settings import get_settings
-from tests.integration.command_line import CommandLine, environment_of
+from tests.integration.command_line import CommandLine
 from tests.integration.scene import ENDS_AT, KEY, MORNING, STARTS_AT, Scene, theme_text
 from themes.service import launch
 
@@ -184,13 +182,6 @@ def test_value_with_more_than_one_notation_is_refused_before_it_is_written(scene
 
 
 # what leaves the database
-
-
-@pytest.fixture
-def cli(scene: Scene, tmp_path: Path) -> Iterator[CommandLine]:
-    url = scene.database.engine.url.render_as_string(hide_password=False)
-    yield CommandLine(environment_of(url, tmp_path / "state"))
-    get_settings.cache_clear()
 
 
 def exported(cli: CommandLine, file: Path, *words: str) -> list[str]:

@@ -10,8 +10,7 @@ import yaml
 from sqlalchemy import text
 
 from console.prefect_api import PrefectApi
-from settings import get_settings
-from tests.integration.command_line import CommandLine, environment_of
+from tests.integration.command_line import CommandLine
 from tests.integration.scene import EXAMPLES, TEMPLATES, Scene, theme_text
 
 TABLES = (
@@ -26,13 +25,6 @@ TABLES = (
     "alerts",
 )
 NOWHERE = "postgresql://someone:hidden@127.0.0.1:1/none"
-
-
-@pytest.fixture
-def cli(scene: Scene, tmp_path: Path) -> Iterator[CommandLine]:
-    url = scene.database.engine.url.render_as_string(hide_password=False)
-    yield CommandLine(environment_of(url, tmp_path / "state"))
-    get_settings.cache_clear()
 
 
 @pytest.fixture

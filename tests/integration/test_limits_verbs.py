@@ -1,22 +1,11 @@
 """`themeline limits`: a file applied whole or not at all, and shown."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from settings import get_settings
-from tests.integration.command_line import CommandLine, environment_of
-from tests.integration.scene import LINE, Scene
+from tests.integration.command_line import CommandLine
+from tests.integration.scene import LINE
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "limits.yaml"
-
-
-@pytest.fixture
-def cli(scene: Scene, tmp_path: Path) -> Iterator[CommandLine]:
-    url = scene.database.engine.url.render_as_string(hide_password=False)
-    yield CommandLine(environment_of(url, tmp_path))
-    get_settings.cache_clear()
 
 
 def test_the_example_is_applied_once_and_shown(cli: CommandLine) -> None:

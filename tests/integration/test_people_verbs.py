@@ -1,9 +1,7 @@
 """`themeline people`: what each verb does, what it writes down, and what it refuses."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from threading import Barrier
 from typing import Any
 
@@ -21,18 +19,10 @@ from approval.people_errors import (
 )
 from approval.service import people as service
 from models.queries import people as queries
-from settings import get_settings
-from tests.integration.command_line import CommandLine, environment_of
+from tests.integration.command_line import CommandLine
 from tests.integration.scene import LINE, Scene
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def cli(scene: Scene, tmp_path: Path) -> Iterator[CommandLine]:
-    url = scene.database.engine.url.render_as_string(hide_password=False)
-    yield CommandLine(environment_of(url, tmp_path))
-    get_settings.cache_clear()
 
 
 @pytest.fixture

@@ -73,21 +73,63 @@ def test_who_gets_nothing_is_counted_by_the_reason(scene: Scene) -> None:
     scene.draft()
     rough(scene)
     limits(scene, caps=[_CAP])
-    had(scene, 7, MORNING - timedelta(days=1))
-    had(scene, 8, MORNING - timedelta(days=8))
+    had(scene, 7, STARTS_AT - timedelta(days=1))
+    had(scene, 8, STARTS_AT - timedelta(days=8))
 
-    one = sms(ahead(scene))
+    one = sms(ahead(scene, now=STARTS_AT))
 
     assert one.left_out == {"duplicate": 1, "invalid": 1, "no_address": 1, "no_consent": 1}
     assert (one.recipients, one.suppressed, one.capped) == (8, 1, 1)
+
+
+def test_who_shares_an_address_is_one_recipient_of_every_segment_that_one_of_them_is_in(scene: Scene) -> None:
+    scene.draft()
+    # One of the three is in both segments; of those in one only, two still have an address to themselves.
+    scene.run("UPDATE addresses SET address = '+447700900199' WHERE channel = 'sms' AND customer_id IN (8, 9, 10)")
+    scene.run("UPDATE customers SET country = 'US', timezone = 'America/New_York' WHERE id IN (9, 10)")
+
+    one = sms(ahead(scene))
+
+    assert (one.recipients, one.left_out) == (12, {"duplicate": 2})
+    assert one.by_segment == {"at_most_two_orders": 12, "ordered_once": 8}
+
+
+def test_a_customer_with_several_addresses_that_are_of_no_use_is_left_out_once(scene: Scene) -> None:
+    scene.draft()
+    scene.run(
+        "UPDATE addresses SET valid = false WHERE channel = 'sms' AND customer_id = 1",
+        "INSERT INTO addresses (customer_id, channel, address, original, valid) VALUES (1, 'sms', '12', '12', false)",
+    )
+
+    one = sms(ahead(scene))
+
+    assert (one.recipients, one.left_out) == (13, {"invalid": 1})
+
+
+def test_the_first_recipient_is_found_behind_many_who_cannot_be_reached(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outlooks, "_FIRST", 2)
+    scene.draft(theme_text(("{{ customer.name }}, {{ coupon", "{{ customer.name }} – " + "a" * 9 + " {{ coupon")))
+    scene.run("DELETE FROM addresses WHERE channel = 'sms' AND customer_id < 14")
+
+    assert sms(ahead(scene)).segments_a_message == 2
+
+
+def test_a_cap_that_is_full_today_and_has_room_at_the_start_stops_nobody(scene: Scene) -> None:
+    scene.draft()
+    limits(scene, caps=[_CAP])
+    had(scene, 7, MORNING - timedelta(days=1))
+
+    assert sms(ahead(scene)).capped == 0
 
 
 def test_a_plan_makes_of_the_same_audience_what_the_preflight_counted(scene: Scene) -> None:
     scene.draft()
     rough(scene)
     limits(scene, caps=[_CAP])
-    had(scene, 7, MORNING - timedelta(days=1))
-    one = sms(ahead(scene))
+    had(scene, 7, STARTS_AT - timedelta(days=1))
+    one = sms(ahead(scene, now=STARTS_AT))
     with scene.begin() as session:
         theme = themes.theme_by_key(session, KEY)
         assert theme is not None
@@ -98,14 +140,14 @@ def test_a_plan_makes_of_the_same_audience_what_the_preflight_counted(scene: Sce
         scene.database,
         distribution_id=distribution_id,
         audience_of=lambda _, row: audience_of(theme, value, as_of=row.segment_as_of),
-        now=MORNING,
+        now=STARTS_AT,
     )
 
     assert report.states == {
-        DeliveryState.PLANNED: one.recipients,
+        DeliveryState.PLANNED: one.recipients + one.capped,
         DeliveryState.SUPPRESSED: one.suppressed,
-        DeliveryState.CAPPED: one.capped,
     }
+    assert report.over_cap == one.capped
     assert report.left_out == one.left_out
 
 

@@ -1,15 +1,13 @@
 """The flow behind the form `retry-deliveries`, and what it shows, on a Prefect server of the test's own."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
 from prefect.client.schemas.objects import State
-from prefect.testing.utilities import prefect_test_harness
 from prefect.utilities.callables import parameter_schema
 
 from channels.states import Channel, DeliveryState, ErrorClass
@@ -21,30 +19,18 @@ from tests.integration.failure_world import FailureWorld, failure_world
 F = DeliveryState.FAILED
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=90):
-        yield
-
-
 @pytest.fixture
-def client(server: None) -> Iterator[SyncPrefectClient]:  # noqa: ARG001 - it has to run
-    with get_client(sync_client=True) as client:
-        yield client
-
-
-@pytest.fixture
-def world(client: SyncPrefectClient, database: Database, monkeypatch: pytest.MonkeyPatch) -> FailureWorld:
+def world(prefect: SyncPrefectClient, database: Database, monkeypatch: pytest.MonkeyPatch) -> FailureWorld:
     for module in (distribution, progress, retrying, theme_steps):
         monkeypatch.setattr(module, "database", lambda: database)
-    client.create_deployment(flow_id=client.create_flow_from_name("send-deliveries"), name="for-channel")
+    prefect.create_deployment(flow_id=prefect.create_flow_from_name("send-deliveries"), name="for-channel")
     return failure_world(database)
 
 
-def shown(client: SyncPrefectClient, key: str) -> tuple[list[dict[str, Any]], str]:
+def shown(prefect: SyncPrefectClient, key: str) -> tuple[list[dict[str, Any]], str]:
     """The rows of the newest table artifact of a key, and its description."""
     wanted = ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=[key]))
-    (artifact,) = client.read_latest_artifacts(artifact_filter=wanted)
+    (artifact,) = prefect.read_latest_artifacts(artifact_filter=wanted)
     return json.loads(str(artifact.data)), artifact.description or ""
 
 
@@ -55,7 +41,7 @@ def ended(state: object) -> str:
 
 
 def test_the_form_takes_the_failed_starts_their_sender_and_says_what_it_left(
-    world: FailureWorld, client: SyncPrefectClient
+    world: FailureWorld, prefect: SyncPrefectClient
 ) -> None:
     world.add(3, F, ErrorClass.DOWN, "503", words="{address}: try later")
     world.add(2, F, ErrorClass.THROTTLED, "429")
@@ -65,10 +51,10 @@ def test_the_form_takes_the_failed_starts_their_sender_and_says_what_it_left(
     assert world.states() == {"failed": 5, "unknown": 1}
     assert ended(retry_deliveries(**asked, return_state=True)) == "took 3; left: none"
     assert world.states() == {"failed": 2, "retrying": 3, "unknown": 1}
-    (run,) = [run for run in client.read_flow_runs() if f"distribution:{world.distributions[Channel.SMS]}" in run.tags]
+    (run,) = [run for run in prefect.read_flow_runs() if f"distribution:{world.distributions[Channel.SMS]}" in run.tags]
     assert run.name == f"Send · {world.theme_key} · sms"
     assert ended(retry_deliveries(theme=world.theme_key, return_state=True)) == "took 2; left: 1 unknown"
-    (row,), described = shown(client, f"retry-deliveries-theme-{world.theme_id}")
+    (row,), described = shown(prefect, f"retry-deliveries-theme-{world.theme_id}")
     assert (row["channel"], row["taken"], row["left, and why"]) == ("sms", 2, "1 unknown")
     assert "`unknown`: in doubt" in described
     assert world.rows("SELECT actor FROM audit WHERE theme_key = :key ORDER BY seq", key=world.theme_key) == [
@@ -77,23 +63,23 @@ def test_the_form_takes_the_failed_starts_their_sender_and_says_what_it_left(
 
 
 def test_failures_are_a_table_in_the_providers_own_words_without_addresses(
-    world: FailureWorld, client: SyncPrefectClient
+    world: FailureWorld, prefect: SyncPrefectClient
 ) -> None:
     world.add(3, F, ErrorClass.DOWN, "503", words="{address}: try later")
     retry_deliveries(theme=world.theme_key, dry_run=True)
-    (row,), described = shown(client, f"failures-theme-{world.theme_id}")
+    (row,), described = shown(prefect, f"failures-theme-{world.theme_id}")
     assert (row["count"], row["class"], row["code"], row["the provider's words"]) == (3, "down", "503", "…: try later")
     assert row["what to do"] == "retry when the provider is back"
     assert f"themeline deliveries failures {world.theme_key} --to" in described
     retry_deliveries(theme=world.theme_key)
-    assert shown(client, f"failures-theme-{world.theme_id}")[0] == []
+    assert shown(prefect, f"failures-theme-{world.theme_id}")[0] == []
 
 
-def test_what_never_failed_gets_no_table_of_failures(world: FailureWorld, client: SyncPrefectClient) -> None:
+def test_what_never_failed_gets_no_table_of_failures(world: FailureWorld, prefect: SyncPrefectClient) -> None:
     world.add(1, DeliveryState.SENT)
     retry_deliveries(theme=world.theme_key)
     wanted = ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=[f"failures-theme-{world.theme_id}"]))
-    assert client.read_latest_artifacts(artifact_filter=wanted) == []
+    assert prefect.read_latest_artifacts(artifact_filter=wanted) == []
 
 
 def test_a_run_that_waited_for_its_turn_takes_what_had_failed_when_it_was_asked_for(

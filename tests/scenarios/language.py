@@ -1,10 +1,8 @@
 """The sentences that scenarios are written in: a small fixed grammar, each sentence with its one meaning."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
-from difflib import get_close_matches
+
+from tests.scenarios.grammar import Grammar
 
 #: What stands for a value in a sentence: its pattern, and an example for the list of known sentences.
 _VALUES: Mapping[str, tuple[str, str]] = {
@@ -75,66 +73,4 @@ SENTENCES: Mapping[str, str] = {
     "finish_takedown": "every channel is undone",
 }
 
-_REASON, _BECAUSE = " …", ": because"
-
-
-class ScenarioInvalid(Exception):
-    """A scenario says something that the language of scenarios does not have."""
-
-    def __init__(self, *, where: str, found: str, allowed: str) -> None:
-        self.where, self.found, self.allowed = where, found, allowed
-        super().__init__(f"{where}: {found!r} is not known; {allowed}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sentence:
-    """What a sentence says: its meaning, the values named in it, and the reason given after its colon."""
-
-    meaning: str
-    values: Mapping[str, str]
-    reason: str
-
-
-def _pattern(template: str) -> re.Pattern[str]:
-    parts = re.split(r"{([a-z ]+)}", template.removesuffix(_REASON))
-    pattern = "".join(_VALUES[part][0] if index % 2 else re.escape(part) for index, part in enumerate(parts))
-    return re.compile(pattern)
-
-
-def example(meaning: str) -> str:
-    """A sentence of this meaning, as somebody would write it."""
-    template = SENTENCES[meaning]
-    written = re.sub(r"{([a-z ]+)}", lambda value: _VALUES[value[1]][1], template.removesuffix(_REASON))
-    return f"{written}{_BECAUSE}" if template.endswith(_REASON) else written
-
-
-# A sentence that is the beginning of another comes after it: a value would swallow the rest.
-_PATTERNS = [
-    (meaning, _pattern(template), template.endswith(_REASON))
-    for meaning, template in sorted(SENTENCES.items(), key=lambda item: -len(item[1]))
-]
-
-
-def read_sentence(text: str, *, where: str) -> Sentence:
-    """Read a sentence.
-
-    Raises:
-        ScenarioInvalid: there is no such sentence; says where it stands and which known one is nearest.
-    """
-    said, _, reason = text.partition(": ")
-    for meaning, pattern, takes_reason in _PATTERNS:
-        if (found := pattern.fullmatch(said.rstrip(":"))) and (takes_reason or not reason):
-            values = {name: value for name, value in found.groupdict().items() if value is not None}
-            return Sentence(meaning=meaning, values=values, reason=reason.strip())
-    known = {example(meaning).removesuffix(_BECAUSE): example(meaning) for meaning in SENTENCES}
-    nearest = known[get_close_matches(said, known, n=1, cutoff=0)[0]]
-    raise ScenarioInvalid(where=where, found=text, allowed=f"the nearest sentence is {nearest!r}")
-
-
-_UNITS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
-
-
-def duration_of(words: str) -> timedelta:
-    """`30 hours`, `1 day`."""
-    count, _, unit = words.partition(" ")
-    return int(count) * _UNITS[unit.removesuffix("s")]
+GRAMMAR = Grammar(values=_VALUES, sentences=SENTENCES)

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from approval.errors import ApprovalError
-from tests.scenarios.language import ScenarioInvalid, Sentence, duration_of
-from tests.scenarios.scenario_file import Scenario, Step
+from tests.scenarios.grammar import ScenarioInvalid, Sentence, duration_of
+from tests.scenarios.scenario_file import Scenario
 from tests.scenarios.seen import differences
+from tests.scenarios.step_list import Step
 from themes.errors import ThemeError
 
 #: What a service says no with.

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from approval.errors import AlreadyDecided, NotAsked
-from tests.scenarios.language import SENTENCES, ScenarioInvalid, example, read_sentence
+from tests.scenarios.grammar import ScenarioInvalid
+from tests.scenarios.language import GRAMMAR, SENTENCES
 from tests.scenarios.play import is_meant
 from tests.scenarios.scenario_file import WAYS, all_scenarios, read_text
 from tests.scenarios.seen import differences
@@ -26,12 +27,12 @@ scenarios:
 
 @pytest.mark.parametrize("meaning", SENTENCES)
 def test_every_sentence_means_one_thing_and_is_played_by_the_services(meaning: str) -> None:
-    assert read_sentence(example(meaning), where="here").meaning == meaning
+    assert GRAMMAR.read(GRAMMAR.example(meaning), where="here").meaning == meaning
     assert hasattr(ServiceDriver, f"do_{meaning}")
 
 
 def test_values_and_the_reason_are_read_out_of_a_sentence() -> None:
-    read = read_sentence("dan returns coupon wander-20 to level operations: a look: again", where="here")
+    read = GRAMMAR.read("dan returns coupon wander-20 to level operations: a look: again", where="here")
     assert read.meaning == "return_to_level"
     assert read.values == {"who": "dan", "offer": "wander-20", "level": "operations"}
     assert read.reason == "a look: again"

@@ -1,12 +1,8 @@
 """The sentences that scenarios of delivery are written in: a small fixed grammar, each with its one meaning."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
-from difflib import get_close_matches
 
-from tests.scenarios.language import ScenarioInvalid
+from tests.scenarios.grammar import Grammar
 
 #: What stands for a value in a sentence: its pattern, and an example for the list of known sentences.
 _VALUES: Mapping[str, tuple[str, str]] = {
@@ -104,52 +100,7 @@ SENTENCES: Mapping[str, str] = {
     "limit": "the limits {limits} apply",
 }
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sentence:
-    meaning: str
-    values: Mapping[str, str]
-
-
-def _pattern(template: str) -> re.Pattern[str]:
-    parts = re.split(r"{([a-z ]+)}", template)
-    return re.compile("".join(_VALUES[part][0] if index % 2 else re.escape(part) for index, part in enumerate(parts)))
-
-
-def example(meaning: str) -> str:
-    """A sentence of this meaning, as somebody would write it."""
-    return re.sub(r"{([a-z ]+)}", lambda value: _VALUES[value[1]][1], SENTENCES[meaning])
-
-
-_PATTERNS = {meaning: _pattern(template) for meaning, template in SENTENCES.items()}
-
-
-def read_sentence(text: str, *, where: str) -> Sentence:
-    """Read a sentence.
-
-    Raises:
-        ScenarioInvalid: there is no such sentence; says where it stands and which known one is nearest.
-    """
-    for meaning, pattern in _PATTERNS.items():
-        if found := pattern.fullmatch(text):
-            return Sentence(meaning=meaning, values=found.groupdict())
-    examples = [example(meaning) for meaning in SENTENCES]
-    nearest = get_close_matches(text, examples, n=1, cutoff=0)[0]
-    raise ScenarioInvalid(where=where, found=text, allowed=f"the nearest sentence is {nearest!r}")
-
-
-_UNITS = {
-    "second": timedelta(seconds=1),
-    "minute": timedelta(minutes=1),
-    "hour": timedelta(hours=1),
-    "day": timedelta(days=1),
-}
-
-
-def duration_of(words: str) -> timedelta:
-    """`10 minutes`, `1 day`."""
-    count, _, unit = words.partition(" ")
-    return int(count) * _UNITS[unit.removesuffix("s")]
+GRAMMAR = Grammar(values=_VALUES, sentences=SENTENCES)
 
 
 def numbers_of(words: str) -> range:

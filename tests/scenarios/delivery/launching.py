@@ -7,7 +7,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from channels import service
-from channels.service import planning
+from channels.service import corrections, planning
 from channels.service.cancellation import cancel_more
 from channels.states import Channel
 from models.delivery import Distribution
@@ -15,8 +15,9 @@ from models.queries.themes import revision_by_id
 from models.theme import Theme
 from tests.integration.scene import LINE
 from tests.scenarios.delivery import stage
-from tests.scenarios.delivery.language import duration_of, numbers_of
+from tests.scenarios.delivery.language import numbers_of
 from tests.scenarios.delivery.world import World, at_once
+from tests.scenarios.grammar import duration_of
 from themes.expiry import first_end
 from themes.revision import load
 from themes.service import takedown
@@ -108,8 +109,9 @@ class Launching(People):
             accounts = {channel: stage.ACCOUNTS[channel] for channel in self.channels}
             assert theme.revision_id is not None
             value = load(revision_by_id(session, theme.revision_id).content)
+            ends = {channel: first_end(value, channel).at for channel in accounts}
             service.open_distributions(
-                session, theme=theme, accounts=accounts, segment_as_of=self.clock(), expires_at=first_end(value).at
+                session, theme=theme, accounts=accounts, segment_as_of=self.clock(), expires_at=ends
             )
 
     def _plan_all(self, key: str) -> None:
@@ -157,6 +159,7 @@ class Launching(People):
     def _undo(self, theme: str) -> None:
         with self.database.begin() as session:
             takedown.undo_channels(session, theme_id=self.theme_id(theme), now=self.clock())
+        corrections.plan_corrections(self.database, now=self.clock())
 
     def _act(self, act: str, theme: str, **details: Any) -> None:
         self.scene.now = max(self.scene.now, self.clock())
@@ -174,6 +177,7 @@ class Launching(People):
         for (theme_id,) in self.rows("SELECT theme_id FROM takedowns"):
             with self.database.begin() as session:
                 takedown.undo_channels(session, theme_id=theme_id, now=self.clock())
+        corrections.plan_corrections(self.database, now=self.clock())
         with self.database.begin() as session:
             cancel_more(session, now=self.clock())
         with self.database.begin() as session:

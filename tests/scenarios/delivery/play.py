@@ -6,11 +6,11 @@ from typing import Any, Protocol
 
 from approval.errors import ApprovalError
 from channels.errors import ChannelError
-from tests.scenarios.delivery.language import Sentence
-from tests.scenarios.delivery.scenario_file import Scenario, Step
+from tests.scenarios.delivery.scenario_file import Scenario
 from tests.scenarios.delivery.seen import differences
-from tests.scenarios.language import ScenarioInvalid
+from tests.scenarios.grammar import ScenarioInvalid, Sentence
 from tests.scenarios.play import ScenarioFailed, is_meant
+from tests.scenarios.step_list import Step
 from themes.errors import ThemeError
 
 #: What a service says no with.

@@ -6,10 +6,10 @@ import pytest
 
 from channels.states import Channel
 from tests.scenarios.delivery.driver import DeliveryDriver
-from tests.scenarios.delivery.language import SENTENCES, duration_of, example, numbers_of, read_sentence
+from tests.scenarios.delivery.language import GRAMMAR, SENTENCES, numbers_of
 from tests.scenarios.delivery.scenario_file import HERE, all_scenarios, read_text
 from tests.scenarios.delivery.seen import View, differences
-from tests.scenarios.language import ScenarioInvalid
+from tests.scenarios.grammar import ScenarioInvalid, duration_of
 
 FILE = """\
 - scenario: A scenario
@@ -26,12 +26,12 @@ FILE = """\
 
 @pytest.mark.parametrize("meaning", SENTENCES)
 def test_every_sentence_means_one_thing_and_can_be_played(meaning: str) -> None:
-    assert read_sentence(example(meaning), where="here").meaning == meaning
+    assert GRAMMAR.read(GRAMMAR.example(meaning), where="here").meaning == meaning
     assert hasattr(DeliveryDriver, f"do_{meaning}")
 
 
 def test_values_are_read_out_of_a_sentence() -> None:
-    read = read_sentence("the provider of push refuses customers 3-5 with 1011", where="here")
+    read = GRAMMAR.read("the provider of push refuses customers 3-5 with 1011", where="here")
     assert read.meaning == "refuse_customers"
     assert read.values == {"channel": "push", "customers": "3-5", "code": "1011"}
     assert list(numbers_of("3-5")) == [3, 4, 5]
