@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from channels.engine import ACCEPTED, Backoff, Next, account_waits_until, after, opens_breaker, refused_as_a_whole
 from channels.message import Message, Outcome
@@ -16,8 +17,7 @@ log = logging.getLogger(__name__)
 DETAIL_LENGTH = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """Deliveries that share one provider call, with their messages in the same order."""
 
     rows: Sequence[Claimed]
@@ -52,7 +52,7 @@ class Outbox:
     """What all accounts of a sender have brought in and nobody has written down yet."""
 
     def __init__(self) -> None:
-        self.states: Counter[DeliveryState] = Counter()  # over the whole run
+        self.states: Counter[DeliveryState] = Counter()  # of what was taken, over the whole run
         self.results: list[Result] = []
         self._effects: dict[int, Effects] = {}  # account -> what follows
 
@@ -64,6 +64,7 @@ class Outbox:
         return bool(self.results) or any(self._effects.values())
 
     def take(self) -> tuple[list[Result], Mapping[int, Effects]]:
+        self.states.update([result.state for result in self.results])
         taken = self.results, {account: effects for account, effects in self._effects.items() if effects}
         self.results, self._effects = [], {}
         return taken
@@ -73,13 +74,23 @@ class Answers:
     """What calls over one account came to: into the outbox, and into what is thought of the account."""
 
     def __init__(
-        self, *, account_id: int, outbox: Outbox, backoff: Backoff, refused_in_row: int, jitter: Callable[[], float]
+        self,
+        *,
+        account_id: int,
+        outbox: Outbox,
+        backoff: Backoff,
+        refused_in_row: int,
+        jitter: Callable[[], float],
+        clock: Callable[[], datetime],
+        stands_in: Callable[[], bool],
     ) -> None:
+        """`stands_in`: whether another account is open, so that what this one turned away need not wait for it."""
         self.account_id = account_id
         self.stop_because: str | None = None  # the distribution
         self.closed_because: str | None = None  # the account
         self.probing = refused_in_row > 0  # the account was refused last: one call at a time until it takes one
         self._outbox, self._backoff, self._jitter = outbox, backoff, jitter
+        self._clock, self._stands_in = clock, stands_in
         self._refused_in_row = refused_in_row
         self._singles_in_row = 0
         self._waits_until: datetime | None = None
@@ -98,21 +109,8 @@ class Answers:
         """The account is open again, after a pause or a wait: one call tells whether it is of use."""
         self.closed_because, self._waits_until, self.probing = None, None, True
 
-    def add_call(
-        self,
-        call: Call,
-        outcomes: Sequence[Outcome],
-        *,
-        began_at: datetime,
-        latency_ms: int,
-        clock: Callable[[], datetime],
-        stands_in: Callable[[], bool] = lambda: False,
-    ) -> None:
-        """`stands_in`: whether another account is open, so that what this one turned away need not wait for it.
-
-        It and the clock are asked only when something was refused: most calls are accepted, some 10,000 a second.
-        """
-        waits_until = self._judge_account(outcomes, began_at, clock)
+    def add_call(self, call: Call, outcomes: Sequence[Outcome], *, began_at: datetime, latency_ms: int) -> None:
+        waits_until = self._judge_account(outcomes, began_at)
         for row, message, outcome in zip(call.rows, call.messages, outcomes, strict=True):
             if outcome.error is None:
                 self._add(row, ACCEPTED, outcome, key=message.key, began_at=began_at, latency_ms=latency_ms)
@@ -121,33 +119,31 @@ class Answers:
                 outcome,
                 tries=row.tries + 1,
                 first_tried_at=row.first_tried_at or began_at,
-                now=clock(),
+                now=self._clock(),
                 backoff=self._backoff,
                 jitter=self._jitter(),
-                account_waits_until=None if row.key is None and stands_in() else waits_until,
+                account_waits_until=None if row.key is None and self._stands_in() else waits_until,
                 replayed=row.key is not None,
             )
             self._add(row, step, outcome, key=message.key, began_at=began_at, latency_ms=latency_ms)
             self._follow(row, step)
 
-    def add_unrendered(self, row: Claimed, problem: Exception, *, now: datetime) -> None:
+    def add_unrendered(self, row: Claimed, problem: Exception) -> None:
         """A message that cannot be written for one recipient says nothing about the others."""
         outcome = Outcome(delivery_id=row.id, error=ErrorClass.CONTENT, code="render", detail=_words(problem))
         step = Next(state=DeliveryState.FAILED, error=ErrorClass.CONTENT, code="render")
-        self._add(row, step, outcome, key=None, began_at=now, latency_ms=0)
+        self._add(row, step, outcome, key=None, began_at=self._clock(), latency_ms=0)
 
-    def add_refused_account(self, refusal: Outcome, *, now: datetime) -> None:
+    def add_refused_account(self, refusal: Outcome) -> None:
         """The account was turned away before any message was at stake, so that no try is counted."""
         self._count_refused(refusal)
         if refusal.error is ErrorClass.CONFIG:
             because = f"{refusal.error}: {refusal.code} {refusal.detail}".strip()
             self._outbox.effects_of(self.account_id).pause_because = self.closed_because = because
         else:
-            self._wait(refusal, now, now)
+            self._wait(refusal, self._clock())
 
-    def _judge_account(
-        self, outcomes: Sequence[Outcome], began_at: datetime, clock: Callable[[], datetime]
-    ) -> datetime | None:
+    def _judge_account(self, outcomes: Sequence[Outcome], began_at: datetime) -> datetime | None:
         refusal = refused_as_a_whole(outcomes)
         if refusal is None:
             self._accepted += 1
@@ -162,16 +158,20 @@ class Answers:
             messages=len(outcomes), refusals_in_row=self._singles_in_row, probing=self.probing
         ):
             return None
-        return self._wait(refusal, began_at, clock())
+        return self._wait(refusal, began_at)
 
     def _count_refused(self, refusal: Outcome) -> None:
         self._refused += 1
         self._last_words = f"{refusal.error}: {refusal.code} {refusal.detail}".strip()[:DETAIL_LENGTH]
 
-    def _wait(self, refusal: Outcome, began_at: datetime, now: datetime) -> datetime:
+    def _wait(self, refusal: Outcome, began_at: datetime) -> datetime:
         if self._waits_until is None:
             self._waits_until = account_waits_until(
-                refusal, refused_in_row=self._refused_in_row, now=now, backoff=self._backoff, jitter=self._jitter()
+                refusal,
+                refused_in_row=self._refused_in_row,
+                now=self._clock(),
+                backoff=self._backoff,
+                jitter=self._jitter(),
             )
             self._refused_in_row += 1
             self._outbox.effects_of(self.account_id).wait = (began_at, self._waits_until)
@@ -181,7 +181,6 @@ class Answers:
     def _add(
         self, row: Claimed, step: Next, outcome: Outcome, *, key: str | None, began_at: datetime, latency_ms: int
     ) -> None:
-        self._outbox.states[step.state] += 1
         self._outbox.results.append(
             Result(
                 row.seq,
@@ -218,12 +217,8 @@ def _words(problem: Exception) -> str:
 
 def checked(call: Call, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
     """An answer that is not one outcome a message, in their order, tells nothing reliable of any."""
-    if len(outcomes) == len(call.rows):
-        for outcome, row in zip(outcomes, call.rows, strict=True):
-            if outcome.delivery_id is not row.id and outcome.delivery_id != row.id:
-                break
-        else:
-            return outcomes
+    if [outcome.delivery_id for outcome in outcomes] == [row.id for row in call.rows]:
+        return outcomes
     log.error("provider_answered_out_of_order", extra={"messages": len(call.rows), "outcomes": len(outcomes)})
     return all_in_doubt(call, "the provider module answered for other messages than it was given")
 

@@ -55,13 +55,23 @@ class Line:
         self._allowance = Allowance()
         self._again_at: datetime | None = None
 
-    def open(self, outbox: Outbox, account: AccountGate, jitter: Callable[[], float]) -> None:
+    def open(
+        self,
+        account: AccountGate,
+        *,
+        outbox: Outbox,
+        jitter: Callable[[], float],
+        clock: Callable[[], datetime],
+        stands_in: Callable[[], bool],
+    ) -> None:
         self.answers = Answers(
             account_id=self.account_id,
             outbox=outbox,
             backoff=self.backoff,
             refused_in_row=account.refused_in_row,
             jitter=jitter,
+            clock=clock,
+            stands_in=stands_in,
         )
         self.heed(account)
 

@@ -120,7 +120,7 @@ class Sender:
             gate = await self._in_thread(self._ledger.gate)
             for account in gate.accounts:
                 if account.account_id in self._lines:
-                    self._lines[account.account_id].open(self._outbox, account, self._jitter)
+                    self._open(self._lines[account.account_id], account)
             self._heed(gate)
             try:
                 await self._send_all()
@@ -140,6 +140,10 @@ class Sender:
                 closed_because=self._halted,
                 taken_for_dead=self._taken_for_dead,
             )
+
+    def _open(self, line: Line, account: AccountGate) -> None:
+        another = partial(self._another_is_open, line)
+        line.open(account, outbox=self._outbox, jitter=self._jitter, clock=self._clock, stands_in=another)
 
     async def _send_all(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -316,7 +320,7 @@ class Sender:
                 written.append((row, self._render(recipient(row))))
             except Exception as problem:  # noqa: BLE001 - whatever a template does, it is this recipient's trouble alone
                 if row.key is None:
-                    line.answers.add_unrendered(row, problem, now=self._clock())
+                    line.answers.add_unrendered(row, problem)
                     self._recorder.wake()
                 else:
                     self._given_up.append(row.seq)
@@ -331,7 +335,7 @@ class Sender:
             fresh = iter(await line.provider.allocate_keys(new) if new else ())
             return [row.key or next(fresh) for row in rows]
         except (NotSent, AnswerLost) as refused:
-            line.answers.add_refused_account(as_outcome(refused, rows[0].id), now=self._clock())
+            line.answers.add_refused_account(as_outcome(refused, rows[0].id))
             self._recorder.wake()
             self._heed_answers(line)
             return None
@@ -340,7 +344,7 @@ class Sender:
 
     async def _work(self, line: Line) -> None:
         while True:
-            call = await line.calls.get()
+            call = line.calls.get_nowait() if line.calls.qsize() else await line.calls.get()
             try:
                 await self._call(line, call)
             finally:
@@ -362,14 +366,7 @@ class Sender:
         finally:
             line.busy -= 1
         latency_ms = int((time.perf_counter() - began) * 1000)
-        line.answers.add_call(
-            call,
-            outcomes,
-            began_at=began_at,
-            latency_ms=latency_ms,
-            clock=self._clock,
-            stands_in=partial(self._another_is_open, line),
-        )
+        line.answers.add_call(call, outcomes, began_at=began_at, latency_ms=latency_ms)
         self._made_calls += 1
         self._recorder.wake()
         self._heed_answers(line)

@@ -45,17 +45,17 @@ _OPEN = """
 _ALLOWED = """
     NOT EXISTS (
         SELECT FROM suppressions s
-        WHERE s.product_line_id = open.product_line_id AND s.channel = open.channel AND s.address = dl.address
+        WHERE s.product_line_id = open.product_line_id AND s.channel = open.channel AND s.address = picked.address
     ) AND EXISTS (
-        SELECT FROM consents c WHERE c.customer_id = dl.customer_id AND c.channel = open.channel AND c.granted
+        SELECT FROM consents c WHERE c.customer_id = picked.customer_id AND c.channel = open.channel AND c.granted
     )
 """
 
-_PICK_FRESH = f"{walks.fresh('EXISTS (SELECT FROM open)')}, picked AS (SELECT id, seq FROM fresh)"
+_PICK_FRESH = f"{walks.fresh('EXISTS (SELECT FROM open)')}, picked AS (SELECT * FROM fresh)"
 
 _PICK_WAITING = """
     picked AS (
-        SELECT id, seq FROM deliveries
+        SELECT seq, customer_id, address FROM deliveries
         WHERE distribution_id = :distribution_id AND EXISTS (SELECT FROM open)
           AND due_at IS NOT NULL AND due_at <= :now AND state IN ('retrying', 'held')
         ORDER BY due_at LIMIT :limit
@@ -65,7 +65,7 @@ _PICK_WAITING = """
 
 _PICK_REPLAYS = """
     picked AS (
-        SELECT id, seq FROM deliveries
+        SELECT seq, customer_id, address FROM deliveries
         WHERE distribution_id = :distribution_id AND EXISTS (SELECT FROM open)
           AND due_at IS NOT NULL AND due_at <= :now AND state = 'unknown' AND error_class = 'unknown_outcome'
           AND key IS NOT NULL AND call_began_at > :keys_since AND account_id = ANY(CAST(:account_ids AS int[]))
@@ -76,14 +76,14 @@ _PICK_REPLAYS = """
 
 _CLAIM = """
     WITH open AS ({open}), {picked}, judged AS MATERIALIZED (
-        SELECT dl.id, {allowed} AS allowed FROM picked JOIN deliveries dl ON dl.id = picked.id CROSS JOIN open
+        SELECT picked.seq, {allowed} AS allowed FROM picked CROSS JOIN open
     ), claimed AS (
         UPDATE deliveries dl SET
             state = CASE WHEN judged.allowed THEN 'sending' ELSE 'suppressed' END,
             lease_owner = CASE WHEN judged.allowed THEN CAST(:owner AS uuid) END,
             due_at = CASE WHEN judged.allowed THEN due_at END,
             changed_at = :now
-        FROM judged WHERE dl.id = judged.id
+        FROM judged WHERE dl.distribution_id = :distribution_id AND dl.seq = judged.seq
         RETURNING dl.seq, dl.id, dl.customer_id, dl.address, dl.tries, dl.first_tried_at, dl.key, dl.account_id,
                   dl.state
     ), marked AS (
@@ -97,7 +97,7 @@ _CLAIM = """
 
 
 def _claim(picked: str, *, allowed: str = _ALLOWED) -> str:
-    return _BY_KEY + _LATER_ON_DISK + _CLAIM.format(open=_OPEN, picked=picked, allowed=allowed)
+    return walks.IN_ORDER + _LATER_ON_DISK + _CLAIM.format(open=_OPEN, picked=picked, allowed=allowed)
 
 
 _CLAIM_FRESH = text(_claim(_PICK_FRESH))

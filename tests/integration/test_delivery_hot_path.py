@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from channels.states import DeliveryState, ErrorClass
 from models.database import Database
-from models.queries import tallies, walks
+from models.queries import deliveries, pending, tallies, walks
 from tests.integration.delivery_world import RecordingProvider, World, make_world, refuse, run, until
 
 
@@ -42,6 +43,34 @@ def test_no_update_of_a_delivery_that_succeeds_writes_an_index(database: Databas
             break
         time.sleep(0.05)
     assert (after[0] - updated, after[1] - without_index) == (2 * 400, 2 * 400)
+
+
+def rows_read(session: Session) -> int:
+    """Of deliveries, by this connection, since it last told."""
+    read = text("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'deliveries'")
+    return int(session.scalars(read).one())
+
+
+def test_a_claim_reads_what_it_takes_however_many_were_handed_out_before_and_are_left(database: Database) -> None:
+    world = make_world(database, customers=3_000)
+    world.plan()
+    ledger = world.at_work()
+    assert len(ledger.claim(limit=1_000, replays_of=(), now=datetime.now(UTC)).deliveries) == 1_000
+    with database.begin() as session:
+        claim = {"distribution_id": world.distribution_id, "owner": ledger._owner, "limit": 50}
+        before = rows_read(session)
+        assert len(deliveries.claim_fresh(session, **claim, now=datetime.now(UTC)).deliveries) == 50  # type: ignore[arg-type]
+        assert rows_read(session) - before <= 3 * 50
+
+
+def test_what_is_over_is_finished_a_part_at_a_time_without_reading_the_rest(database: Database) -> None:
+    world = make_world(database, customers=3_000)
+    world.plan()
+    with database.begin() as session:
+        finish = {"distribution_id": world.distribution_id, "state": DeliveryState.EXPIRED, "limit": 50}
+        before = rows_read(session)
+        assert pending.finish_pending_of(session, **finish, now=datetime.now(UTC)) == 50  # type: ignore[arg-type]
+        assert rows_read(session) - before <= 3 * 50
 
 
 def test_tallies_are_the_counts_of_the_rows_whatever_is_done_to_them(database: Database) -> None:
