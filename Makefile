@@ -28,9 +28,9 @@ $(PEERS)/.ready: tests/peers/requirements.lock
 demo: $(READY)
 	$(BIN)/themeline demo $(if $(KEEP),--keep)
 
-# All but the scenarios that go through Prefect: those have some minutes of their own, in scenarios-approval.
+# All but the scenarios, which have targets of their own below.
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --ignore tests/scenarios/test_scenarios_prefect.py --ignore-glob '*/scenarios/delivery/test_scenarios_of_*.py' --ignore tests/scenarios/delivery/test_delivery_soak.py
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --ignore tests/scenarios
 
 # What the providers' own libraries send and hear, against what our clients do.
 test-peers: $(READY) $(PEERS)/.ready
