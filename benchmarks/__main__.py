@@ -151,14 +151,21 @@ GROUPS: Mapping[str, Callable[[int], Rows]] = {
 }
 
 
-def table(measured: list[Result]) -> Table:
-    shown = Table("what", "value", "unit", "bound", "holds")
+def table(title: str, measured: list[Result]) -> Table:
+    shown = Table("what", "value", "unit", "bound", "holds", title=title, title_justify="left")
     for result in measured:
         bound = "" if result.bound is None else f"{'≤' if result.at_most else '≥'} {result.bound:,g}"
         holds = "" if result.bound is None else ("yes" if result.holds else "NO")
         value = f"{result.value:,.2f}" if abs(result.value) < 100 else f"{result.value:,.0f}"
         shown.add_row(result.name, value, result.unit, bound, holds)
     return shown
+
+
+def write(measured: list[Result]) -> None:
+    OUT.parent.mkdir(exist_ok=True)
+    kept = ("name", "value", "unit", "bound")
+    found = [{**{key: asdict(one)[key] for key in kept}, "holds": one.holds} for one in measured]
+    OUT.write_text(json.dumps(found, indent=2) + "\n")
 
 
 def main() -> int:
@@ -170,15 +177,10 @@ def main() -> int:
         parser.error(f"there is no group {', '.join(sorted(unknown))}: there are {', '.join(GROUPS)}")
     console, measured = Console(), list[Result]()
     for name in asked.groups or GROUPS:
-        console.print(f"{name} …")
-        measured += GROUPS[name](20 if asked.quick else 1)
-    console.print(table(measured))
-    OUT.parent.mkdir(exist_ok=True)
-    kept = ("name", "value", "unit", "bound")
-    OUT.write_text(
-        json.dumps([{**{key: asdict(one)[key] for key in kept}, "holds": one.holds} for one in measured], indent=2)
-        + "\n"
-    )
+        group = list(GROUPS[name](20 if asked.quick else 1))
+        console.print(table(name, group))
+        measured += group
+        write(measured)  # a group takes minutes: what was measured stays, whatever comes of the next
     return 0 if all(result.holds for result in measured) else 1
 
 

@@ -127,12 +127,15 @@ _HOLD = text("SELECT 1 FROM senders WHERE id = :owner AND alive_until > :now FOR
 
 _BEAT = text("UPDATE senders SET alive_until = :until WHERE id = :owner AND alive_until > :now RETURNING id")
 
-# A mark is needed as long as a row of it is under way.
-_TRIM = text("""
+# A mark is needed as long as a row of it is under way. Its rows are looked up one by one until one is found: asked for
+# all at once, a mark of thousands seems dearer than reading the whole table, and with a million rows that took minutes.
+_TRIM = text(f"""{_BY_KEY}
     DELETE FROM sender_marks m WHERE m.sender_id = :owner AND NOT EXISTS (
-        SELECT FROM deliveries dl
-        WHERE dl.distribution_id = :distribution_id AND dl.seq = ANY(m.seqs) AND dl.state = 'sending'
-          AND dl.lease_owner = :owner
+        SELECT FROM unnest(m.seqs) AS marked(seq), LATERAL (
+            SELECT FROM deliveries dl
+            WHERE dl.distribution_id = :distribution_id AND dl.seq = marked.seq AND dl.state = 'sending'
+              AND dl.lease_owner = :owner OFFSET 0
+        ) under_way
     )
 """)
 
@@ -308,12 +311,14 @@ def hold_alive(session: Session, *, owner: UUID, now: datetime) -> bool:
     return session.scalar(_HOLD, {"owner": owner, "now": now}) is not None
 
 
-def beat(session: Session, *, distribution_id: int, owner: UUID, until: datetime, now: datetime) -> bool:
-    """Hold on to what is held, and forget marks that are settled; False when the sender counts as dead already."""
-    alive = session.scalar(_BEAT, {"owner": owner, "until": until, "now": now}) is not None
-    if alive:
-        session.execute(_TRIM, {"owner": owner, "distribution_id": distribution_id})
-    return alive
+def beat(session: Session, *, owner: UUID, until: datetime, now: datetime) -> bool:
+    """Hold on to what is held; False when the sender counts as dead already."""
+    return session.scalar(_BEAT, {"owner": owner, "until": until, "now": now}) is not None
+
+
+def forget_settled(session: Session, *, distribution_id: int, owner: UUID) -> None:
+    """Forget the marks of a sender of which nothing is under way any more."""
+    session.execute(_TRIM, {"owner": owner, "distribution_id": distribution_id})
 
 
 def claim_fresh(session: Session, *, distribution_id: int, owner: UUID, limit: int, now: datetime) -> Claim:

@@ -144,6 +144,21 @@ def test_a_sender_forgets_what_is_settled_while_it_works(database: Database) -> 
     assert marks(world) == 0
 
 
+def test_forgetting_what_is_settled_looks_up_no_more_than_was_marked(database: Database) -> None:
+    world = make_world(database, customers=4_000)
+    world.plan()
+    ledger = world.at_work()
+    for _ in range(20):
+        ledger.claim(limit=100, replays_of=(), now=datetime.now(UTC))
+    world.change("UPDATE deliveries SET state = 'sent' WHERE distribution_id = :distribution_id AND state = 'sending'")
+    with database.begin() as session:
+        session.execute(text("ANALYZE deliveries, sender_marks"))
+        before = rows_read(session)
+        deliveries.forget_settled(session, distribution_id=world.distribution_id, owner=ledger._owner)
+        assert rows_read(session) - before <= 20 * 100
+    assert marks(world) == 0
+
+
 def marks(world: World) -> int:
     return int(
         world.rows(
