@@ -10,12 +10,8 @@ from channels.states import DeliveryState
 from models.queries import tallies
 
 # Right after planning the statistics know nothing of the rows: PostgreSQL would gather and sort all that are left, to
-# hand out the first few; later they know them, and it would join a batch to the whole table. The index has the rows in
-# their order, and each of a batch by its number.
-IN_ORDER = (
-    "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off;"
-    " SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;"
-)
+# hand out the first few. The index has them in their order.
+IN_ORDER = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off;"
 
 
 def fresh(condition: str = "true") -> str:
