@@ -58,7 +58,7 @@ _PICK_FRESH = f"{walks.fresh('EXISTS (SELECT FROM open)')}, picked AS (SELECT * 
 
 _PICK_WAITING = """
     picked AS (
-        SELECT seq, customer_id, address FROM deliveries
+        SELECT id, seq, customer_id, address FROM deliveries
         WHERE distribution_id = :distribution_id AND EXISTS (SELECT FROM open)
           AND due_at IS NOT NULL AND due_at <= :now AND state IN ('retrying', 'held')
         ORDER BY due_at LIMIT :limit
@@ -68,7 +68,7 @@ _PICK_WAITING = """
 
 _PICK_REPLAYS = """
     picked AS (
-        SELECT seq, customer_id, address FROM deliveries
+        SELECT id, seq, customer_id, address FROM deliveries
         WHERE distribution_id = :distribution_id AND EXISTS (SELECT FROM open)
           AND due_at IS NOT NULL AND due_at <= :now AND state = 'unknown' AND error_class = 'unknown_outcome'
           AND key IS NOT NULL AND call_began_at > :keys_since AND account_id = ANY(CAST(:account_ids AS int[]))
@@ -79,14 +79,14 @@ _PICK_REPLAYS = """
 
 _CLAIM = """
     WITH open AS ({open}), {picked}, judged AS MATERIALIZED (
-        SELECT picked.seq, {allowed} AS allowed FROM picked CROSS JOIN open
+        SELECT picked.id, {allowed} AS allowed FROM picked CROSS JOIN open
     ), claimed AS (
         UPDATE deliveries dl SET
             state = CASE WHEN judged.allowed THEN 'sending' ELSE 'suppressed' END,
             lease_owner = CASE WHEN judged.allowed THEN CAST(:owner AS uuid) END,
             due_at = CASE WHEN judged.allowed THEN due_at END,
             changed_at = :now
-        FROM judged WHERE dl.distribution_id = :distribution_id AND dl.seq = judged.seq
+        FROM judged WHERE dl.id = judged.id
         RETURNING dl.seq, dl.id, dl.customer_id, dl.address, dl.tries, dl.first_tried_at, dl.key, dl.account_id,
                   dl.state
     ), marked AS (

@@ -18,12 +18,12 @@ _OVER = (ThemeState.ENDED, *TAKEN_DOWN)
 
 _FINISH = """
     UPDATE deliveries dl SET state = :state, due_at = NULL, changed_at = :now
-    FROM {picked} picked WHERE dl.distribution_id = :distribution_id AND dl.seq = picked.seq
+    FROM {picked} picked WHERE dl.id = picked.id
 """
 _FINISH_FRESH = text(f"{walks.IN_ORDER} WITH {walks.fresh()} {_FINISH.format(picked='fresh')}")
 _FINISH_WAITING = text(f"""{walks.IN_ORDER}
     WITH waiting AS (
-        SELECT seq FROM deliveries
+        SELECT id FROM deliveries
         WHERE distribution_id = :distribution_id AND due_at IS NOT NULL AND state IN ('retrying', 'held')
         LIMIT :limit FOR UPDATE SKIP LOCKED
     ) {_FINISH.format(picked="waiting")}

@@ -17,13 +17,15 @@ IN_ORDER = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; S
 def fresh(condition: str = "true") -> str:
     """SQL: fresh rows from where the walk stands, locked, as `fresh`; and the walk moved on behind them.
 
-    They come with seq, customer_id and address. Whoever else walks waits here for the end of this transaction. Nothing
-    is taken unless `condition` holds. The statement has to begin with `IN_ORDER`.
+    They come with id, seq, customer_id and address, and are to be changed by their id: of a distribution that the
+    statistics do not know yet, PostgreSQL would rather go through every row than look one up by its number. Whoever
+    else walks waits here for the end of this transaction. Nothing is taken unless `condition` holds. The statement has
+    to begin with `IN_ORDER`.
     """
     return f"""
         at AS (SELECT next_seq FROM walks WHERE distribution_id = :distribution_id FOR UPDATE),
         fresh AS (
-            SELECT dl.seq, dl.customer_id, dl.address FROM deliveries dl
+            SELECT dl.id, dl.seq, dl.customer_id, dl.address FROM deliveries dl
             WHERE dl.distribution_id = :distribution_id AND dl.seq >= (SELECT next_seq FROM at) AND dl.state = 'planned'
               AND {condition}
             ORDER BY dl.seq LIMIT :limit
