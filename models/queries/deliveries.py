@@ -17,13 +17,8 @@ from sqlalchemy.orm import Session
 from channels.engine import KEY_VALIDITY
 from channels.states import TRANSIENT_CLASSES, DeliveryState, ErrorClass
 from models.queries import walks
+from models.queries.access_paths import BY_ARRAY, BY_INDEX, IN_ORDER
 from models.queries.arrays import plain_array, text_array
-
-# Batches are small beside the table, but right after planning the statistics do not know the table yet: no batch may
-# read all of it. Statements that are given rows also name them as one array, which leads to them by an index; joined
-# to that array, a nested loop would go through it once for every row.
-_BY_KEY = "SET LOCAL enable_seqscan = off;"
-_BY_ARRAY = f"{_BY_KEY} SET LOCAL enable_nestloop = off;"
 
 # Lost in a crash of the database: a claim is then claimable again, an outcome in doubt. Neither is sent twice for it.
 _LATER_ON_DISK = "SET LOCAL synchronous_commit = off;"
@@ -100,7 +95,7 @@ _CLAIM = """
 
 
 def _claim(picked: str, *, allowed: str = _ALLOWED) -> str:
-    return walks.IN_ORDER + _LATER_ON_DISK + _CLAIM.format(open=_OPEN, picked=picked, allowed=allowed)
+    return IN_ORDER + _LATER_ON_DISK + _CLAIM.format(open=_OPEN, picked=picked, allowed=allowed)
 
 
 _CLAIM_FRESH = text(_claim(_PICK_FRESH))
@@ -132,7 +127,7 @@ _BEAT = text("UPDATE senders SET alive_until = :until WHERE id = :owner AND aliv
 
 # A mark is needed as long as a row of it is under way. Its rows are looked up one by one until one is found: asked for
 # all at once, a mark of thousands seems dearer than reading the whole table, and with a million rows that took minutes.
-_TRIM = text(f"""{_BY_KEY}
+_TRIM = text(f"""{BY_INDEX}
     DELETE FROM sender_marks m WHERE m.sender_id = :owner AND NOT EXISTS (
         SELECT FROM unnest(m.seqs) AS marked(seq), LATERAL (
             SELECT FROM deliveries dl
@@ -143,7 +138,7 @@ _TRIM = text(f"""{_BY_KEY}
 """)
 
 _RECORD = text(
-    _BY_ARRAY
+    BY_ARRAY
     + """
     WITH v AS (
         SELECT * FROM unnest(
@@ -188,7 +183,7 @@ _BACK = """
     changed_at = :now
 """
 
-_RELEASE = text(f"""{_BY_ARRAY}
+_RELEASE = text(f"""{BY_ARRAY}
     UPDATE deliveries dl SET {_BACK.format(in_doubt="dl.key IS NOT NULL", key="dl.key")}
     WHERE dl.distribution_id = :distribution_id AND dl.seq = ANY(CAST(:seqs AS bigint[])) AND dl.state = 'sending'
       AND dl.lease_owner = :owner
@@ -196,7 +191,7 @@ _RELEASE = text(f"""{_BY_ARRAY}
 """)
 
 # Of a sender that was taken for dead while these waited for a free slot: it knows that they have not left.
-_NEVER_LEFT = text(f"""{_BY_ARRAY}
+_NEVER_LEFT = text(f"""{BY_ARRAY}
     UPDATE deliveries dl SET
         state = 'retrying', due_at = :now, lease_owner = NULL, call_began_at = NULL, error_class = NULL,
         changed_at = :now
@@ -208,19 +203,21 @@ _DEAD = text("SELECT id, distribution_id FROM senders WHERE alive_until <= :now 
 
 # Of each row the last mark tells: its call may have left, or surely has not.
 _REAPED = _BACK.format(in_doubt="(held.begun OR dl.key IS NOT NULL)", key="COALESCE(dl.key, held.key)")
-_REAP = text(f"""{_BY_KEY}
+_REAP = text(f"""{BY_INDEX}
     WITH held AS (
         SELECT DISTINCT ON (row.seq) row.seq, m.begun, m.account_id, m.made_at, row.key
         FROM sender_marks m, unnest(m.seqs, m.keys) AS row(seq, key)
         WHERE m.sender_id = :owner ORDER BY row.seq, m.id DESC
+    ), picked AS MATERIALIZED (
+        SELECT dl.id, held.* FROM held, LATERAL (
+            SELECT id FROM deliveries WHERE distribution_id = :distribution_id AND seq = held.seq OFFSET 0
+        ) dl
     )
     UPDATE deliveries dl SET {_REAPED},
         call_began_at = CASE WHEN held.begun THEN COALESCE(dl.call_began_at, held.made_at) ELSE dl.call_began_at END,
         account_id = CASE WHEN held.begun THEN held.account_id ELSE dl.account_id END,
         key = COALESCE(dl.key, held.key)
-    FROM held
-    WHERE dl.distribution_id = :distribution_id AND dl.seq = held.seq AND dl.state = 'sending'
-      AND dl.lease_owner = :owner
+    FROM picked held WHERE dl.id = held.id AND dl.state = 'sending' AND dl.lease_owner = :owner
     RETURNING dl.seq, dl.state
 """)
 _LEAVE = text("DELETE FROM senders WHERE id = :owner")

@@ -11,7 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from channels.states import Channel, DeliveryState, ErrorClass
-from models.queries.retries import BY_INDEX, MATCHING, FailedFilter
+from models.queries.access_paths import by_index
+from models.queries.retries import MATCHING, FailedFilter
 
 _WRONG = (DeliveryState.FAILED, DeliveryState.UNKNOWN)
 
@@ -31,7 +32,7 @@ _GROUPS = text(f"""
             SELECT replace(a.detail, dl.address, '…') AS detail
             FROM (
                 SELECT dl.seq, dl.address FROM deliveries dl
-                WHERE dl.distribution_id = counted.distribution_id AND dl.state = counted.state
+                WHERE CAST(dl.distribution_id AS bigint) = counted.distribution_id AND dl.state = counted.state
                   AND dl.error_class = counted.error_class AND dl.error_code IS NOT DISTINCT FROM counted.error_code
                 LIMIT :looked_at
             ) AS dl CROSS JOIN LATERAL (
@@ -111,7 +112,7 @@ class FailureRow(NamedTuple):
 
 
 def groups(session: Session, wanted: FailedFilter) -> Sequence[FailureGroup]:
-    session.execute(BY_INDEX)
+    by_index(session)
     values = {**wanted.values(*_WRONG), "looked_at": LOOKED_AT}
     return [
         FailureGroup(Channel(row[0]), DeliveryState(row[1]), ErrorClass(row[2]), *row[3:])
@@ -121,6 +122,6 @@ def groups(session: Session, wanted: FailedFilter) -> Sequence[FailureGroup]:
 
 def stream(session: Session, wanted: FailedFilter, *, chunk: int = 5_000) -> Iterator[FailureRow]:
     """Row by row from a server-side cursor: an export of any size holds one chunk in memory."""
-    session.execute(BY_INDEX)
+    by_index(session)
     for row in session.execute(_ROWS, wanted.values(*_WRONG), execution_options={"yield_per": chunk}):
         yield FailureRow(*row)

@@ -13,9 +13,8 @@ from channels.inquiries import WAITS
 from channels.states import DeliveryState
 from models.delivery import Distribution, ProviderAccount
 from models.queries import tallies
+from models.queries.access_paths import by_index
 from models.queries.arrays import plain_array, text_array
-
-_BY_INDEX = text("SET LOCAL enable_seqscan = off")
 
 # A delivery that can be replayed with its key is left to that, as long as the provider knows the key.
 _DUE = text("""
@@ -23,8 +22,8 @@ _DUE = text("""
            COALESCE(i.asked, 0) AS asked, COALESCE(i.absent, 0) AS absent
     FROM deliveries dl
     LEFT JOIN inquiries i ON i.delivery_seq = dl.seq AND i.call_began_at = dl.call_began_at
-    WHERE dl.distribution_id = ANY(CAST(:distributions AS int[])) AND dl.error_class = 'unknown_outcome'
-      AND dl.state = 'unknown' AND dl.account_id = :account_id
+    WHERE CAST(dl.distribution_id AS bigint) = ANY(CAST(:distributions AS bigint[]))
+      AND dl.error_class = 'unknown_outcome' AND dl.state = 'unknown' AND dl.account_id = :account_id
       AND dl.call_began_at <= CAST(:now AS timestamptz) - CAST(:first_wait AS interval)
       AND (dl.key IS NULL OR dl.call_began_at <= :keys_since)
       AND (i.delivery_seq IS NULL OR i.ask_again_at <= :now)
@@ -39,7 +38,7 @@ _OURS = text("""
     LEFT JOIN deliveries led ON led.id = v.reference
 """)
 
-# A message id that another delivery to the same address has is that one's.
+# A message id that another delivery to the same address has is that one's. OFFSET 0: each is looked up by itself.
 _TAKEN = text("""
     SELECT v.seq
     FROM unnest(CAST(:seqs AS bigint[]), CAST(:addresses AS text[]), CAST(:channels AS text[]),
@@ -49,8 +48,10 @@ _TAKEN = text("""
         WHERE other.address = v.address AND other.channel = v.channel AND other.seq <> v.seq AND (
             other.provider_message_id = v.message_id OR EXISTS (
                 SELECT FROM attempts a WHERE a.delivery_seq = other.seq AND a.provider_message_id = v.message_id
+                OFFSET 0
             )
         )
+        OFFSET 0
     )
 """)
 
@@ -74,7 +75,7 @@ _SETTLE = text("""
             CAST(:message_ids AS text[]), CAST(:notes AS text[])
         ) AS v(id, began_at, state, code, message_id, note)
     ), picked AS MATERIALIZED (
-        SELECT dl.id FROM deliveries dl JOIN v ON v.id = dl.id
+        SELECT v.*, t.state AS theme_state FROM deliveries dl JOIN v ON v.id = dl.id JOIN themes t ON t.id = dl.theme_id
         WHERE dl.id = ANY(CAST(:ids AS uuid[])) AND dl.state = 'unknown' AND dl.call_began_at = v.began_at
         ORDER BY dl.seq FOR UPDATE OF dl
     ), moved AS (
@@ -87,9 +88,9 @@ _SETTLE = text("""
             error_class = CASE WHEN v.state = 'failed' THEN 'unrecognised' END,
             error_code = CASE WHEN v.state = 'failed' THEN NULLIF(v.code, '') END,
             lease_owner = NULL, call_began_at = NULL, key = NULL, changed_at = :now
-        FROM v, picked, themes t
-        WHERE dl.id = v.id AND dl.id = picked.id AND dl.state = 'unknown' AND t.id = dl.theme_id
-          AND (v.state <> 'retrying' OR t.state IN ('live', 'paused') OR dl.purpose <> 'theme')
+        FROM picked v
+        WHERE dl.id = v.id AND dl.state = 'unknown'
+          AND (v.state <> 'retrying' OR v.theme_state IN ('live', 'paused') OR dl.purpose <> 'theme')
         RETURNING dl.id, dl.seq, dl.distribution_id, dl.tries, dl.account_id, v.began_at, v.state, v.note, v.message_id
     ), noted AS (
         INSERT INTO attempts (delivery_seq, number, account_id, began_at, latency_ms, code, detail, provider_message_id)
@@ -142,10 +143,11 @@ def distributions_in_doubt(session: Session) -> Sequence[int]:
 
 def accounts_in_doubt(session: Session, distributions: Sequence[int]) -> Sequence[ProviderAccount]:
     """The accounts over which the calls went that are in doubt."""
-    session.execute(_BY_INDEX)
+    by_index(session)
     ids = session.scalars(
         text(
-            "SELECT DISTINCT dl.account_id FROM deliveries dl WHERE dl.distribution_id = ANY(CAST(:of AS int[]))"
+            "SELECT DISTINCT dl.account_id FROM deliveries dl"
+            " WHERE CAST(dl.distribution_id AS bigint) = ANY(CAST(:of AS bigint[]))"
             " AND dl.error_class = 'unknown_outcome' AND dl.state = 'unknown' AND dl.account_id IS NOT NULL"
         ),
         {"of": plain_array(distributions)},
@@ -159,7 +161,7 @@ def due(
     session: Session, *, distributions: Sequence[int], account_id: int, limit: int, now: datetime
 ) -> Sequence[InDoubt]:
     """What is to be asked about now: never asked first, then whoever waits longest."""
-    session.execute(_BY_INDEX)
+    by_index(session)
     values = {
         "distributions": plain_array(distributions),
         "account_id": account_id,
@@ -173,6 +175,7 @@ def due(
 
 def references_of(session: Session, named: Sequence[tuple[int, int, UUID]]) -> Sequence[tuple[int, bool]]:
     """Of each (number, distribution, reference of a provider's record): whether the record is of that distribution."""
+    by_index(session)
     seqs, distributions, references = zip(*named, strict=True)
     values = {
         "seqs": plain_array(seqs),
@@ -184,6 +187,7 @@ def references_of(session: Session, named: Sequence[tuple[int, int, UUID]]) -> S
 
 def of_others(session: Session, named: Sequence[tuple[int, str, str, str]]) -> frozenset[int]:
     """Of each (number, address, channel, message id): those whose message id another delivery has."""
+    by_index(session)
     seqs, addresses, channels, message_ids = zip(*named, strict=True)
     values = {
         "seqs": plain_array(seqs),
@@ -209,6 +213,7 @@ def note(session: Session, noted: Sequence[Noted], *, now: datetime) -> None:
 
 def settle(session: Session, settling: Sequence[Settling], *, now: datetime) -> Sequence[tuple[int, DeliveryState]]:
     """Move those that are still in doubt about that call; returns the number and the new state of each."""
+    by_index(session)
     values = {
         "ids": plain_array(one.id for one in settling),
         "began": plain_array(_quoted(one.call_began_at) for one in settling),

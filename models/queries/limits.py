@@ -21,10 +21,8 @@ from audience.quiet_hours import Place, Quiet
 from audience.restraint import becomes, restraint
 from channels.states import Channel, DeliveryState, Purpose
 from models.queries import subscriptions
+from models.queries.access_paths import BY_INDEX
 from models.queries.arrays import plain_array, text_array
-
-# Right after planning the statistics do not know the tables yet: no batch may read all of them.
-_BY_KEY = "SET LOCAL enable_seqscan = off;"
 
 _TERMS = text("""
     SELECT d.channel, d.purpose, d.expires_at, CAST(l.content AS text) AS content,
@@ -39,20 +37,20 @@ _TERMS = text("""
 _BATCH = "dl.distribution_id = :distribution_id AND dl.seq = ANY(CAST(:seqs AS bigint[]))"
 
 # A row that is there is locked and left as it is: whoever waits for it writes nothing.
-_TAKE_TURNS = text(f"""{_BY_KEY}
+_TAKE_TURNS = text(f"""{BY_INDEX}
     INSERT INTO cap_turns (customer_id)
     SELECT DISTINCT dl.customer_id FROM deliveries dl WHERE {_BATCH} ORDER BY dl.customer_id
     ON CONFLICT (customer_id) DO UPDATE SET customer_id = excluded.customer_id WHERE false
 """)
 
-_PLACES = text(f"""{_BY_KEY}
+_PLACES = text(f"""{BY_INDEX}
     SELECT DISTINCT c.country, c.timezone FROM deliveries dl JOIN customers c ON c.id = dl.customer_id WHERE {_BATCH}
 """)
 
 # What this batch has reserved before is reserved anew, so it does not count; of two deliveries to one person in it the
 # second one has the first before it. What is found out is written by a statement of its own, whose arrays tell the
 # planner how many rows there are: of an interim result it expects one, and would walk it for each of thousands.
-_JUDGE = text(f"""{_BY_KEY}
+_JUDGE = text(f"""{BY_INDEX}
     WITH quiet AS (
         SELECT * FROM unnest(
             CAST(:countries AS text[]), CAST(:zones AS text[]), CAST(:untils AS timestamptz[])
@@ -90,7 +88,7 @@ _JUDGE = text(f"""{_BY_KEY}
     SELECT seq, until, cap FROM judged WHERE until IS NOT NULL OR cap IS NOT NULL
 """)
 
-_MOVE = text(f"""{_BY_KEY}
+_MOVE = text(f"""{BY_INDEX}
     UPDATE deliveries dl SET
         state = v.state, due_at = v.due_at, error_code = COALESCE(v.cap, dl.error_code), lease_owner = NULL,
         changed_at = :now
@@ -101,7 +99,7 @@ _MOVE = text(f"""{_BY_KEY}
 """)
 
 # Asked of the row itself: whoever takes it back late must not take it from another sender, nor from what may have left.
-_GIVE_BACK = text(f"""{_BY_KEY}
+_GIVE_BACK = text(f"""{BY_INDEX}
     DELETE FROM cap_reservations r WHERE r.delivery_seq = ANY(CAST(:seqs AS bigint[])) AND NOT {subscriptions.KEEPS}
 """)
 

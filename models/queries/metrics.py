@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, func, or_, select, text
+from sqlalchemy import Row, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from models.account import AccountCalls
 from models.approval import Alert
 from models.delivery import ActiveSender, Delivery, Distribution, DistributionState, ProviderAccount, Tally
+from models.queries.access_paths import by_index
 from models.receipt import ReceiptRow
 from models.theme import Theme
 from themes.lifecycle import ThemeState
@@ -76,7 +77,7 @@ def oldest_due(session: Session, *, now: datetime) -> Sequence[Row[Any]]:
         .subquery()
     )
     query = select(open_.c.channel, func.min(open_.c.due_at)).where(open_.c.due_at.is_not(None))
-    session.execute(text("SET LOCAL enable_seqscan = off"))
+    by_index(session)
     return session.execute(query.group_by(open_.c.channel)).all()
 
 

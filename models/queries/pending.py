@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from channels.states import CLAIMABLE_STATES, Channel, DeliveryState, Purpose
 from models.delivery import Distribution
 from models.queries import limits, tallies, walks
+from models.queries.access_paths import IN_ORDER
 from models.theme import Theme
 from themes.lifecycle import ThemeState
 from themes.revocation import TAKEN_DOWN
@@ -20,8 +21,8 @@ _FINISH = """
     UPDATE deliveries dl SET state = :state, due_at = NULL, changed_at = :now
     FROM {picked} picked WHERE dl.id = picked.id
 """
-_FINISH_FRESH = text(f"{walks.IN_ORDER} WITH {walks.fresh()} {_FINISH.format(picked='fresh')}")
-_FINISH_WAITING = text(f"""{walks.IN_ORDER}
+_FINISH_FRESH = text(f"{IN_ORDER} WITH {walks.fresh()} {_FINISH.format(picked='fresh')}")
+_FINISH_WAITING = text(f"""{IN_ORDER}
     WITH waiting AS (
         SELECT id FROM deliveries
         WHERE distribution_id = :distribution_id AND due_at IS NOT NULL AND state IN ('retrying', 'held')

@@ -38,6 +38,7 @@ from channels.states import DeliveryState, Purpose
 from models.customer import Customer
 from models.delivery import Delivery, Distribution, DistributionState, LeftOut, Tally
 from models.plan import Plan, PlanChunk
+from models.queries.access_paths import BY_INDEX
 from models.queries.capped import Capping, capped_among
 from models.queries.delivery_ids import digest, id_of
 from models.queries.eligibility import DUPLICATE, NO_ADDRESS, OVER_CAP, ROW_VERDICTS, Bounds, verdicts, within
@@ -48,7 +49,7 @@ from themes.lifecycle import ThemeState
 CHUNK = 50_000
 
 # The statistics know nothing yet of rows that have just come, and of a chunk no table need be read as a whole.
-_AS_FITS_A_CHUNK = text("SET LOCAL enable_seqscan = off; SET LOCAL work_mem = '64MB'; SET LOCAL jit = off")
+_AS_FITS_A_CHUNK = text(f"{BY_INDEX} SET LOCAL work_mem = '64MB'; SET LOCAL jit = off")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

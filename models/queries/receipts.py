@@ -13,11 +13,9 @@ from channels.callbacks import SubscriptionWord
 from channels.message import Receipt
 from channels.receipts import as_reference
 from channels.states import Channel, DeliveryState, ErrorClass
+from models.queries.access_paths import BY_INDEX
 from models.queries.arrays import plain_array, text_array
 from models.receipt import ReceiptRow
-
-# Right after planning the statistics do not know the tables yet: no batch may read all of one.
-_BY_KEY = "SET LOCAL enable_seqscan = off;"
 
 # A receipt that names neither a delivery nor an address can never be joined: it is kept, and not looked at.
 _STORE = text("""
@@ -52,7 +50,7 @@ _STORE_SUBSCRIPTIONS = text("""
 # A batch shares the reference of the delivery that leads its call, so the address says whose receipt it is. A letter
 # has a reference of its own, and may bounce from an address to which it was forwarded.
 _MATCH = text(
-    _BY_KEY
+    BY_INDEX
     + """
     WITH r AS (
         SELECT r.id, r.account_id, r.reference, r.address, r.provider_message_id, a.channel, a.product_line_id
@@ -82,7 +80,7 @@ _MATCH = text(
 
 # Whoever is just recording a row holds it: its receipts wait for the next look rather than for the lock.
 _HOLD = text(
-    _BY_KEY
+    BY_INDEX
     + """
     SELECT dl.id, dl.seq, dl.distribution_id, dl.channel, dl.customer_id, dl.address, dl.state, dl.error_class,
            dl.error_code, dl.provider_message_id, dl.call_began_at, t.product_line_id
@@ -95,7 +93,7 @@ _HOLD = text(
 # What a person settled stands among the attempts as well, and no provider was called for it: a receipt of the call
 # before must not look as if it came from an earlier one.
 _CALLS = text(
-    _BY_KEY
+    BY_INDEX
     + """
     SELECT delivery_seq, max(began_at) AS last_began_at, array_agg(DISTINCT provider_message_id) AS message_ids
     FROM attempts WHERE delivery_seq = ANY(CAST(:seqs AS bigint[])) AND NOT (code = 'settled' AND error_class IS NULL)
@@ -106,7 +104,7 @@ _CALLS = text(
 _OF_DELIVERIES = text("SELECT * FROM receipts WHERE delivery_id = ANY(CAST(:ids AS uuid[]))")
 
 _MOVE = text(
-    _BY_KEY
+    BY_INDEX
     + """
     UPDATE deliveries dl SET
         state = v.state,
@@ -126,7 +124,7 @@ _MOVE = text(
 )
 
 _JOINED = text(
-    _BY_KEY
+    BY_INDEX
     + """
     UPDATE receipts r SET delivery_id = v.delivery_id, join_at = v.join_at
     FROM unnest(CAST(:ids AS bigint[]), CAST(:delivery_ids AS uuid[]), CAST(:dues AS timestamptz[]))

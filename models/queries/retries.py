@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from channels.states import CLAIMABLE_STATES, Channel, DeliveryState, ErrorClass, Purpose
 from models.delivery import Delivery, Distribution, DistributionState
 from models.queries import tallies
+from models.queries.access_paths import by_index
 from models.queries.arrays import plain_array
 from models.theme import Theme
 from themes.revocation import TAKEN_DOWN
@@ -20,14 +21,11 @@ from themes.revocation import TAKEN_DOWN
 #: The verdict on a failed row that a retry takes; every other says why it is left.
 TAKEN = "taken"
 
-# Beside a million rows a few thousand are looked for, and the statistics may be older than both. So no scan, and the
-# classes are always named, every one if need be: without them another index of the distribution looks as good.
-BY_INDEX = text("SET LOCAL enable_seqscan = off")
-
-#: The rows `dl` that a FailedFilter means.
+#: The rows `dl` that a FailedFilter means, by the index of failures: see there why the number is cast.
 MATCHING = """
-    dl.distribution_id = ANY(CAST(:distributions AS int[])) AND dl.error_class = ANY(CAST(:error_classes AS text[]))
-    AND dl.error_class IS NOT NULL AND dl.state = ANY(CAST(:states AS text[]))
+    CAST(dl.distribution_id AS bigint) = ANY(CAST(:distributions AS bigint[]))
+    AND dl.error_class = ANY(CAST(:error_classes AS text[])) AND dl.error_class IS NOT NULL
+    AND dl.state = ANY(CAST(:states AS text[]))
     AND (CAST(:error_code AS text) IS NULL OR dl.error_code = :error_code)
     AND (CAST(:since AS timestamptz) IS NULL OR dl.changed_at >= CAST(:since AS timestamptz))
     AND (CAST(:until AS timestamptz) IS NULL OR dl.changed_at <= CAST(:until AS timestamptz))
@@ -208,14 +206,14 @@ def take_failed(
 def _counted(
     session: Session, wanted: FailedFilter, *, asked_at: datetime, now: datetime, change: bool
 ) -> Mapping[tuple[Channel, str], int]:
-    session.execute(BY_INDEX)
+    by_index(session)
     values = {**wanted.values(DeliveryState.FAILED), "asked_at": asked_at, "now": now}
     return {(Channel(row[0]), row[1]): row[2] for row in session.execute(_TAKE if change else _JUDGE, values)}
 
 
 def count_unknown(session: Session, wanted: FailedFilter) -> Mapping[Channel, int]:
     """Rows in doubt that match."""
-    session.execute(BY_INDEX)
+    by_index(session)
     return {Channel(row[0]): row[1] for row in session.execute(_COUNT, wanted.values(DeliveryState.UNKNOWN))}
 
 
@@ -223,7 +221,7 @@ def settle_unknown(
     session: Session, *, wanted: FailedFilter, to_state: DeliveryState, note: str, now: datetime
 ) -> Sequence[Settled]:
     """Move rows that are in doubt, and write who decided that beside their attempts; one to be sent again is due."""
-    session.execute(BY_INDEX)
+    by_index(session)
     values = {**wanted.values(DeliveryState.UNKNOWN), "to_state": to_state.value, "note": note, "now": now}
     return [Settled(*row) for row in session.execute(_SETTLE, values)]
 

@@ -11,15 +11,19 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.queries.access_paths import by_index
 from models.queries.arrays import plain_array
 
 #: The code of a delivery that is `capped` because its recipient has agreed to no further message.
 NONE_LEFT = "one_time_subscription"
 
+# Rows are looked up one by one (OFFSET 0) or named as an array, which leads to them by an index: joined to what a
+# statement has just found, of which PostgreSQL cannot know how little it is, tables of any size would be read whole.
+
 #: Whether the delivery of a reservation `r` keeps it: it is being sent, has left or may have.
 KEEPS = """EXISTS (
     SELECT FROM deliveries dl WHERE dl.distribution_id = r.distribution_id AND dl.seq = r.delivery_seq
-      AND dl.state IN ('sending', 'sent', 'delivered', 'unknown')
+      AND dl.state IN ('sending', 'sent', 'delivered', 'unknown') OFFSET 0
 )"""
 
 _TEMPLATE = text("""
@@ -35,19 +39,21 @@ _TEMPLATE = text("""
 
 _OWN = """
     FROM deliveries dl
-    LEFT JOIN one_time_subscriptions s
-        ON s.product_line_id = :product_line_id AND s.address = dl.address AND s.template = :template
+    LEFT JOIN LATERAL (
+        SELECT id, remaining FROM one_time_subscriptions
+        WHERE product_line_id = :product_line_id AND address = dl.address AND template = :template OFFSET 0
+    ) s ON true
     WHERE dl.distribution_id = :distribution_id AND dl.seq = ANY(CAST(:seqs AS bigint[]))
       AND dl.state = 'sending' AND dl.lease_owner = :sender
 """
 
 _LOCK_OWN = text(
-    f"SELECT s.id FROM one_time_subscriptions s WHERE s.id IN (SELECT s.id {_OWN}) ORDER BY s.id FOR UPDATE"
+    f"SELECT id FROM one_time_subscriptions WHERE id = ANY(ARRAY(SELECT s.id {_OWN})) ORDER BY id FOR UPDATE"
 )
 
 _LOOK = text(f"""
     SELECT dl.seq, s.id, s.remaining > 0 AS left_over,
-           EXISTS (SELECT FROM subscription_uses u WHERE u.delivery_seq = dl.seq) AS taken {_OWN}
+           EXISTS (SELECT FROM subscription_uses u WHERE u.delivery_seq = dl.seq OFFSET 0) AS taken {_OWN}
 """)
 
 _USE = text("""
@@ -68,21 +74,21 @@ _CAP = text("""
 _USES = "FROM subscription_uses r WHERE r.delivery_seq = ANY(CAST(:seqs AS bigint[]))"
 
 _LOCK_USED = text(f"""
-    SELECT id FROM one_time_subscriptions WHERE id IN (SELECT r.subscription_id {_USES}) ORDER BY id FOR UPDATE
+    SELECT id FROM one_time_subscriptions WHERE id = ANY(ARRAY(SELECT r.subscription_id {_USES})) ORDER BY id FOR UPDATE
 """)
 
 _GIVE_BACK = text(f"""
     WITH freed AS (DELETE {_USES} AND NOT {KEEPS} RETURNING r.subscription_id)
     UPDATE one_time_subscriptions s SET remaining = s.remaining + many.count
     FROM (SELECT subscription_id, count(*) AS count FROM freed GROUP BY subscription_id) AS many
-    WHERE s.id = many.subscription_id
+    WHERE s.id = many.subscription_id AND s.id = ANY(ARRAY(SELECT subscription_id FROM freed))
 """)
 
 _USE_UP = text(f"""
     WITH refused AS (SELECT r.delivery_seq, r.subscription_id {_USES}), emptied AS (
-        UPDATE one_time_subscriptions SET remaining = 0 WHERE id IN (SELECT subscription_id FROM refused)
+        UPDATE one_time_subscriptions SET remaining = 0 WHERE id = ANY(ARRAY(SELECT subscription_id FROM refused))
     ), forgotten AS (
-        DELETE FROM subscription_uses WHERE subscription_id IN (SELECT subscription_id FROM refused)
+        DELETE FROM subscription_uses WHERE subscription_id = ANY(ARRAY(SELECT subscription_id FROM refused))
     )
     SELECT delivery_seq FROM refused
 """)
@@ -106,6 +112,7 @@ def take(session: Session, *, distribution_id: int, sender: UUID, seqs: Sequence
 
     A delivery that has taken one before keeps that one.
     """
+    by_index(session)
     product_line_id, template = session.execute(_TEMPLATE, {"distribution_id": distribution_id}).one()
     own = {"distribution_id": distribution_id, "sender": sender, "seqs": plain_array(seqs)}
     of_template = {**own, "product_line_id": product_line_id, "template": template}
@@ -123,6 +130,7 @@ def take(session: Session, *, distribution_id: int, sender: UUID, seqs: Sequence
 
 def give_back(session: Session, *, seqs: Sequence[int]) -> None:
     """Of deliveries that did not use it after all."""
+    by_index(session)
     parameters = {"seqs": plain_array(seqs)}
     session.execute(_LOCK_USED, parameters)
     session.execute(_GIVE_BACK, parameters)
@@ -136,6 +144,7 @@ def use_up(session: Session, *, seqs: Sequence[int]) -> frozenset[int]:
     """
     if not seqs:
         return frozenset()
+    by_index(session)
     parameters = {"seqs": plain_array(seqs)}
     session.execute(_LOCK_USED, parameters)
     return frozenset(session.scalars(_USE_UP, parameters))

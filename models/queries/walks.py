@@ -9,10 +9,6 @@ from sqlalchemy.orm import Session
 from channels.states import DeliveryState
 from models.queries import tallies
 
-# Right after planning the statistics know nothing of the rows: PostgreSQL would gather and sort all that are left, to
-# hand out the first few. The index has them in their order.
-IN_ORDER = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off;"
-
 
 def fresh(condition: str = "true") -> str:
     """SQL: fresh rows from where the walk stands, locked, as `fresh`; and the walk moved on behind them.
@@ -20,7 +16,7 @@ def fresh(condition: str = "true") -> str:
     They come with id, seq, customer_id and address, and are to be changed by their id: of a distribution that the
     statistics do not know yet, PostgreSQL would rather go through every row than look one up by its number. Whoever
     else walks waits here for the end of this transaction. Nothing is taken unless `condition` holds. The statement has
-    to begin with `IN_ORDER`.
+    to begin with `access_paths.IN_ORDER`.
     """
     return f"""
         at AS (SELECT next_seq FROM walks WHERE distribution_id = :distribution_id FOR UPDATE),

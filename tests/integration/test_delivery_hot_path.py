@@ -6,11 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.orm import Session
 
 from channels.states import DeliveryState, ErrorClass
 from models.database import Database
-from models.queries import deliveries, pending, tallies, walks
+from models.queries import tallies, walks
 from tests.integration.delivery_world import RecordingProvider, World, make_world, refuse, run, until
 
 
@@ -43,45 +42,6 @@ def test_no_update_of_a_delivery_that_succeeds_writes_an_index(database: Databas
             break
         time.sleep(0.05)
     assert (after[0] - updated, after[1] - without_index) == (2 * 400, 2 * 400)
-
-
-def rows_read(session: Session) -> int:
-    """Of deliveries and of the people they are for, by this connection, since it last told."""
-    read = text(
-        "SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_xact_user_tables"
-        " WHERE relname IN ('deliveries', 'customers', 'consents', 'suppressions')"
-    )
-    return int(session.scalars(read).one())
-
-
-def claim_of_fifty_reads(world: World) -> int:
-    ledger = world.at_work()
-    assert len(ledger.claim(limit=1_000, replays_of=(), now=datetime.now(UTC)).deliveries) == 1_000
-    with world.database.begin() as session:
-        claim = {"distribution_id": world.distribution_id, "owner": ledger._owner, "limit": 50}
-        before = rows_read(session)
-        assert len(deliveries.claim_fresh(session, **claim, now=datetime.now(UTC)).deliveries) == 50  # type: ignore[arg-type]
-        return rows_read(session) - before
-
-
-def test_a_claim_reads_what_it_takes_however_many_were_handed_out_before_and_are_left(database: Database) -> None:
-    world = make_world(database, customers=3_000)
-    world.plan()
-    assert claim_of_fifty_reads(world) <= 5 * 50
-
-
-def finishing_fifty_reads(world: World) -> int:
-    with world.database.begin() as session:
-        finish = {"distribution_id": world.distribution_id, "state": DeliveryState.EXPIRED, "limit": 50}
-        before = rows_read(session)
-        assert pending.finish_pending_of(session, **finish, now=datetime.now(UTC)) == 50  # type: ignore[arg-type]
-        return rows_read(session) - before
-
-
-def test_what_is_over_is_finished_a_part_at_a_time_without_reading_the_rest(database: Database) -> None:
-    world = make_world(database, customers=3_000)
-    world.plan()
-    assert finishing_fifty_reads(world) <= 3 * 50
 
 
 def test_tallies_are_the_counts_of_the_rows_whatever_is_done_to_them(database: Database) -> None:
@@ -155,21 +115,6 @@ def test_a_sender_forgets_what_is_settled_while_it_works(database: Database) -> 
     assert marks(world) == 0
 
 
-def test_forgetting_what_is_settled_looks_up_no_more_than_was_marked(database: Database) -> None:
-    world = make_world(database, customers=4_000)
-    world.plan()
-    ledger = world.at_work()
-    for _ in range(20):
-        ledger.claim(limit=100, replays_of=(), now=datetime.now(UTC))
-    world.change("UPDATE deliveries SET state = 'sent' WHERE distribution_id = :distribution_id AND state = 'sending'")
-    with database.begin() as session:
-        session.execute(text("ANALYZE deliveries, sender_marks"))
-        before = rows_read(session)
-        deliveries.forget_settled(session, distribution_id=world.distribution_id, owner=ledger._owner)
-        assert rows_read(session) - before <= 20 * 100
-    assert marks(world) == 0
-
-
 def marks(world: World) -> int:
     return int(
         world.rows(
@@ -239,19 +184,3 @@ def test_what_has_waited_for_long_since_it_was_claimed_is_claimed_anew(database:
     states = world.states()
     assert set(states) == {"sent", "suppressed"}
     assert states["sent"] == len(provider.calls) <= 12  # those that had begun when it turned late
-
-
-def test_a_claim_reads_no_more_once_the_statistics_know_the_tables(database: Database) -> None:
-    world = make_world(database, customers=3_000)
-    world.plan()
-    world.change("ANALYZE")
-    assert claim_of_fifty_reads(world) <= 5 * 50
-
-
-def test_of_a_theme_that_came_after_the_statistics_were_taken_no_more_is_read(database: Database) -> None:
-    make_world(database, customers=3_000).plan()
-    world = make_world(database, customers=3_000)
-    world.change("ANALYZE")
-    world.plan()
-    assert finishing_fifty_reads(world) <= 3 * 50
-    assert claim_of_fifty_reads(world) <= 5 * 50

@@ -8,14 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from channels.service import cancellation, failures, retry
 from channels.service.errors import ChannelNotOpen, NotInDoubt, NotSentAgain
 from channels.service.retry import RetryReport, Settlement
 from channels.states import Channel, DeliveryState, ErrorClass
 from models.database import Database
-from models.queries import distributions, retries
+from models.queries import distributions
 from tests.integration.failure_world import FAILED_AT, FailureWorld, failure_world
 
 F, U = DeliveryState.FAILED, DeliveryState.UNKNOWN
@@ -300,15 +299,3 @@ def test_failures_are_exported_one_by_one_with_who_it_was_and_what_was_said(worl
 
 def test_every_class_of_error_has_its_remedy() -> None:
     assert set(failures.REMEDIES) == set(ErrorClass)
-
-
-def test_the_failed_are_found_by_their_index_even_where_statistics_know_nothing(world: FailureWorld) -> None:
-    world.add(2_000, DeliveryState.SENT)
-    world.add(20, F, DOWN, "E1")
-    wanted = retries.FailedFilter(distributions=[*world.distributions.values()], error_class=DOWN)
-    values = {**wanted.values(F), "asked_at": now(), "now": now()}
-    with world.database.begin() as session:
-        session.execute(retries.BY_INDEX)
-        plan = "\n".join(session.scalars(text(f"EXPLAIN {retries._JUDGE.text}"), values))
-    assert "ix_deliveries_error" in plan
-    assert "Seq Scan on deliveries" not in plan
