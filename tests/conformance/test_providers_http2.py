@@ -13,7 +13,8 @@ from channels.errors import AnswerLost, NotSent
 from channels.transport import HttpResponse, HttpTransport
 from sandbox.http2 import EitherVersion, Http2
 from sandbox.http_call import Reply
-from tests.conformance.test_providers_transport import SECRET, Server, post, self_signed
+from tests.certificate import self_signed
+from tests.conformance.test_providers_transport import SECRET, Server, post
 
 Answer = Callable[[bytes], Reply]
 
@@ -215,7 +216,7 @@ def tls(folder: Path, *protocols: str) -> ssl.SSLContext:
 @pytest.fixture
 def trusting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the certificate of `tls`, which the system trusts."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "localhost.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
     return tmp_path
 
 

@@ -230,13 +230,14 @@ def test_an_orderly_stop_finishes_calls_in_flight_and_gives_the_rest_back(databa
     stop, provider = asyncio.Event(), RecordingProvider(gate=asyncio.Event())
 
     async def scenario() -> Any:
-        sender = asyncio.create_task(world.sender(provider, stop=stop).run())
+        sender = world.sender(provider, stop=stop)
+        work = asyncio.create_task(sender.run())
         await until(lambda: len(provider.calls) == 8)
         stop.set()
-        await asyncio.sleep(0.1)
+        await until(lambda: sender._halted is not None)
         assert provider.gate is not None
         provider.gate.set()
-        return await sender
+        return await work
 
     assert asyncio.run(scenario()).closed_because == "asked to stop"
     assert world.states() == {"sent": 8, "planned": 92}
