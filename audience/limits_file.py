@@ -10,7 +10,6 @@ from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
 import phonenumbers
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from audience.caps import LONGEST_WINDOW, Cap, Period
@@ -18,6 +17,7 @@ from audience.errors import LimitsInvalid
 from audience.local_time import zone_named
 from audience.quiet_hours import DAY_MINUTES, EVERY_DAY, QuietHours, never_ends
 from channels.states import Channel
+from documents.source import SourceUnreadable, read_mapping
 
 #: Quiet hours of a rule that knows none: a country that others would hold for.
 NO_HOURS = "none"
@@ -183,13 +183,9 @@ def read_limits(text: str, *, where: str) -> Sequence[Limits]:
         LimitsInvalid: with every problem that could be seen at once.
     """
     try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as broken:
-        mark = getattr(broken, "problem_mark", None)
-        line = f"line {mark.line + 1}: " if mark else ""
-        raise LimitsInvalid(where=where, problems=[f"{line}this is not YAML"]) from None
-    if not isinstance(raw, Mapping):
-        raise LimitsInvalid(where=where, problems=["the file: must begin with `limits:`, a list of product lines"])
+        raw = read_mapping(text, is_not="a limits file: it begins with `limits:`, a list of product lines")
+    except SourceUnreadable as unreadable:
+        raise LimitsInvalid(where=where, problems=[str(problem) for problem in unreadable.problems]) from None
     try:
         return _File.model_validate(raw).limits
     except ValidationError as invalid:

@@ -7,7 +7,6 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Annotated, Any, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from channels.engine import Backoff
@@ -15,6 +14,7 @@ from channels.errors import AccountSettingsInvalid
 from channels.price import Price, PricedPer
 from channels.rate import Counted, RateWindow
 from channels.states import Channel
+from documents.source import SourceUnreadable, read_mapping
 
 
 class _Part(BaseModel):
@@ -158,11 +158,9 @@ def read_accounts(text: str, *, where: str) -> Sequence[AccountEntry]:
         AccountSettingsInvalid: with every problem; no setting's value is repeated there.
     """
     try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as broken:
-        mark = getattr(broken, "problem_mark", None)
-        line = f"line {mark.line + 1}: " if mark else ""
-        raise AccountSettingsInvalid(account=where, problems=[f"{line}this is not YAML"]) from None
+        raw = read_mapping(text, is_not="an account file: it begins with `accounts:`, a list")
+    except SourceUnreadable as unreadable:
+        raise AccountSettingsInvalid(account=where, problems=[str(one) for one in unreadable.problems]) from None
     try:
         return sorted(_File.model_validate(raw).accounts, key=lambda entry: entry.notices)
     except ValidationError as invalid:

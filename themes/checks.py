@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from channels.states import Channel
+from documents.problem import did_you_mean, listed
+from documents.shape import Findings
+from documents.source import join_path
 from offers.presets import OfferKind, ParameterType
 from themes import mini_program_limits
 from themes.notation import Notation, has_control_characters
 from themes.offer_file import ReadOffer
-from themes.problem import did_you_mean, listed
-from themes.shape import Findings
-from themes.source import join_path
 from themes.theme import Period, Validity
 
 

@@ -10,15 +10,15 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
 from channels.states import Channel
+from documents.problem import Problem, listed
+from documents.shape import Findings, read_fields, unknown_key
+from documents.source import SourceUnreadable, join_path, read_source
 from offers.presets import standard_catalogue
 from themes.canonical import normalised_values, sha256_hex
 from themes.checks import check_messages_fit
 from themes.errors import ThemeError
 from themes.notation import Key, Notation, Text, Value, Vocabulary
 from themes.offer_file import ReadOffer
-from themes.problem import Problem, ThemeInvalid, listed
-from themes.shape import Findings, read_fields, unknown_key
-from themes.source import join_path, read_source
 from themes.template_check import check_messages
 from themes.theme import MESSAGES, ChannelMessage, Channels, Offer, Theme
 
@@ -69,12 +69,12 @@ def parse_correction(text: str, *, theme: Theme, known: Vocabulary) -> Correctio
         CorrectionInvalid: with every problem that could be seen at once.
     """
     try:
-        source = read_source(text)
-    except ThemeInvalid as unreadable:
-        raise CorrectionInvalid([_of_a_correction(problem) for problem in unreadable.problems]) from unreadable
+        source = read_source(text, is_not="a correction: the key 'channels:' is missing")
+    except SourceUnreadable as unreadable:
+        raise CorrectionInvalid(unreadable.problems) from unreadable
     findings = Findings(lines=source.lines, unread=source.problems)
     notation = Notation(zone=theme.zone, currency=theme.currency, known=known)
-    fields = read_fields(CorrectionFile, source.values, at="", notation=notation, findings=findings)
+    fields = read_fields(CorrectionFile, source.values, at="", context=notation, findings=findings)
     templates: Mapping[str, str] = fields.get("templates", {})
     messages = _read_messages(fields.get("channels"), theme=theme, notation=notation, findings=findings)
     check_messages_fit(messages, templates, findings=findings)
@@ -98,12 +98,6 @@ def load_correction(content: Mapping[str, Any]) -> Correction:
         ) from error
 
 
-def _of_a_correction(problem: Problem) -> Problem:
-    if problem.line is not None or not problem.message.startswith("is not a theme"):
-        return problem
-    return Problem(path="", message="is not a correction: the key 'channels:' is missing")
-
-
 def _read_messages(
     values: Mapping[str, object] | None, *, theme: Theme, notation: Notation, findings: Findings
 ) -> dict[Channel, dict[str, Any]]:
@@ -121,7 +115,7 @@ def _read_messages(
             findings.add(path, "is not a channel of this theme, so nobody was reached on it", allowed=there)
         else:
             whole = {"account": used[channel].account, **message} if isinstance(message, Mapping) else message
-            messages[channel] = read_fields(MESSAGES[channel], whole, at=path, notation=notation, findings=findings)
+            messages[channel] = read_fields(MESSAGES[channel], whole, at=path, context=notation, findings=findings)
     return messages
 
 

@@ -6,8 +6,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from channels.states import Channel
+from documents.problem import Problem, listed
+from documents.shape import Findings, read_fields, unknown_key
+from documents.source import Source, SourceUnreadable, join_path, read_source
 from offers.presets import Catalogue, OfferKind, standard_catalogue
 from themes.checks import check_messages_fit, check_offers, check_placements
+from themes.errors import ThemeInvalid
 from themes.money import EXPONENTS
 from themes.notation import (
     Amount,
@@ -24,9 +28,6 @@ from themes.notation import (
     zone_of,
 )
 from themes.offer_file import ReadOffer, make_offer, read_offer
-from themes.problem import Problem, ThemeInvalid, listed
-from themes.shape import Findings, read_fields, unknown_key
-from themes.source import join_path, read_source
 from themes.template_check import check_messages
 from themes.theme import MESSAGES, Audience, ChannelMessage, Channels, Exclusions, Goals, Period, Placement, Theme
 
@@ -72,11 +73,11 @@ def parse_theme(
     Raises:
         ThemeInvalid: with every problem that could be seen at once.
     """
-    source = read_source(text)
+    source = _source(text)
     templates = {name: normalised(template) for name, template in templates.items()}
     findings = Findings(lines=source.lines, unread=source.problems)
     notation = _notation(source.values, known)
-    fields = read_fields(ThemeFile, source.values, at="", notation=notation, findings=findings)
+    fields = read_fields(ThemeFile, source.values, at="", context=notation, findings=findings)
     offers = _read_offers(fields, notation=notation, catalogue=catalogue or standard_catalogue(), findings=findings)
     messages = _read_messages(fields.get("channels"), notation=notation, findings=findings)
     check_placements(fields.get("placements", ()), findings=findings)
@@ -100,10 +101,17 @@ def template_names(text: str) -> tuple[str, ...]:
     Raises:
         ThemeInvalid: the file is not YAML at all. What else is wrong `parse_theme` tells.
     """
-    channels = read_source(text).values.get("channels")
+    channels = _source(text).values.get("channels")
     email = channels.get("email") if isinstance(channels, Mapping) else None
     named = [email.get(part) for part in ("html", "text")] if isinstance(email, Mapping) else []
     return tuple(dict.fromkeys(name for name in named if isinstance(name, str)))
+
+
+def _source(text: str) -> Source:
+    try:
+        return read_source(text, is_not="a theme: keys such as 'theme:' and 'title:' are missing")
+    except SourceUnreadable as unreadable:
+        raise ThemeInvalid(unreadable.problems) from unreadable
 
 
 def _notation(values: Mapping[str, object], known: Vocabulary) -> Notation:
@@ -136,7 +144,7 @@ def _read_messages(values: Any, *, notation: Notation, findings: Findings) -> di
         path = join_path("channels", name)
         if name in Channels.model_fields:
             channel = Channel(name)
-            messages[channel] = read_fields(MESSAGES[channel], message, at=path, notation=notation, findings=findings)
+            messages[channel] = read_fields(MESSAGES[channel], message, at=path, context=notation, findings=findings)
         else:
             unknown_key(name, Channels.model_fields, at="channels", findings=findings)
     return messages

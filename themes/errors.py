@@ -3,11 +3,22 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from documents.problem import Problem
 from themes.lacking import Lacking
 
 
 class ThemeError(Exception):
     """A theme could not do what was asked."""
+
+
+class ThemeInvalid(ThemeError):
+    """The theme file has problems; all that could be seen at once are in `problems`."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        head = "the theme file has a problem" if count == 1 else f"the theme file has {count} problems"
+        super().__init__("\n".join([f"{head}:", *(f"  {problem}" for problem in self.problems)]))
 
 
 class ThemeUnknown(ThemeError):

@@ -18,8 +18,9 @@ from pydantic import ValidationInfo as Info
 from pydantic_core import PydanticCustomError
 
 from channels.states import Channel
+from documents.problem import did_you_mean, listed
+from documents.shape import UNFIT
 from themes import local_time, money
-from themes.problem import did_you_mean, listed
 
 FALLBACK_ZONE = ZoneInfo("UTC")
 WHOLE = 10_000  # basis points
@@ -50,7 +51,7 @@ class Notation:
 
 
 def refuse(message: str, *, allowed: str = "") -> PydanticCustomError:
-    return PydanticCustomError("theme", "{message}", {"message": message, "allowed": allowed})
+    return PydanticCustomError(UNFIT, "{message}", {"message": message, "allowed": allowed})
 
 
 class Value(BaseModel):

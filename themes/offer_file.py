@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from documents.problem import did_you_mean, listed
+from documents.shape import Findings, read_fields
+from documents.source import join_path
 from offers.presets import Catalogue, OfferKind, Parameter, ParameterType, Preset
 from themes.notation import Amount, Count, Flag, Key, Line, Notation, Percentage, Text
-from themes.problem import did_you_mean, listed
-from themes.shape import Findings, read_fields
-from themes.source import join_path
 from themes.theme import Keys, Offer, Period, RedeemIn, Scope, Validity
 
 EVERYTHING = Scope.model_validate({"all": True})
@@ -91,7 +91,7 @@ def read_offer(
     preset = presets.get(name) if isinstance(name, str) else None
     if preset is not None and isinstance(name, str):
         model = _model(catalogue.version, kind, name, _Held(preset))
-        fields = read_fields(model, values, at=at, notation=notation, findings=findings)
+        fields = read_fields(model, values, at=at, context=notation, findings=findings)
         _check_alternatives(preset, values, at=at, findings=findings)
     else:
         fields = _read_without_preset(
@@ -131,7 +131,7 @@ def _read_without_preset(
             message = f"is a preset{other}" if found in catalogue.presets else f"is not a known preset{other}"
             findings.add(join_path(at, "preset"), message, found=found, allowed=listed(presets))
         given = {name: value for name, value in given.items() if name in _FILES[kind].model_fields}
-    return read_fields(_FILES[kind], given, at=at, notation=notation, findings=findings)
+    return read_fields(_FILES[kind], given, at=at, context=notation, findings=findings)
 
 
 def _check_alternatives(preset: Preset, values: object, *, at: str, findings: Findings) -> None:

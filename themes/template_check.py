@@ -7,12 +7,12 @@ from typing import Any
 from jinja2 import TemplateSyntaxError, nodes
 
 from channels.states import Channel
+from documents.problem import did_you_mean, listed
+from documents.shape import Findings
 from offers.presets import OfferKind
 from themes.messages import TextField, fields_of
 from themes.notation import Vocabulary
 from themes.offer_file import ReadOffer
-from themes.problem import did_you_mean, listed
-from themes.shape import Findings
 from themes.templating import (
     NAMES,
     OFFER_ATTRIBUTES,

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, PlainSerializer, ValidationInfo, field_validator, model_validator
 
 from channels.states import Channel
+from documents.problem import did_you_mean, listed
 from offers.presets import OfferKind
 from themes.notation import (
     Amount,
@@ -32,7 +33,6 @@ from themes.notation import (
     Zone,
     refuse,
 )
-from themes.problem import did_you_mean, listed
 
 
 def _sorted_once(values: tuple[str, ...]) -> tuple[str, ...]:

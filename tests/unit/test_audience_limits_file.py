@@ -101,8 +101,8 @@ def test_what_is_stored_is_read_back_the_same() -> None:
         ("cap: three a week", "cap: one text a day", "one text a day stands there more than once"),
         ("most: 3", "mots: 3", "limits.0.caps.1.mots: is unknown here; did you mean most?"),
         ("limits:", "limit:", "limit: is unknown here; did you mean limits?"),
-        ("limits:", "- limits:", "must begin with `limits:`"),
-        ("limits:", "limits: [", "this is not YAML"),
+        ("limits:", "- limits:", "begins with `limits:`"),
+        ("limits:", "limits: [", "is not YAML at line"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_its_place_and_the_remedy(old: str, new: str, said: str) -> None:

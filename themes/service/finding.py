@@ -8,10 +8,10 @@ from approval.policy import Policy
 from approval.service.people import directory, require_line
 from approval.service.policies import read_policy
 from approval.states import DecisionKind, RoundState
+from documents.problem import nearest
 from models.queries import approvals, people, themes
 from models.theme import Theme
 from themes.errors import NotAllowed, ThemeUnknown
-from themes.problem import nearest
 
 OWNERS = "its author or an editor"
 

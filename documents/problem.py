@@ -1,10 +1,8 @@
-"""What is wrong with a theme file: every problem with its place, what was found, and what is allowed."""
+"""What is wrong with a file that somebody wrote: the place, what was found, and what is allowed."""
 
 import difflib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-
-from themes.errors import ThemeError
 
 SHOWN_AT_MOST = 12
 SHOWN_CHARACTERS = 80
@@ -15,7 +13,7 @@ class Problem:
     """One thing to put right.
 
     `path` is the place in the file (`coupons[0].claim.to`), "" for the file as a whole; `line` counts from 1 in the
-    theme file, or in the template that the message names.
+    file, or in the template that the message names.
     """
 
     path: str
@@ -30,16 +28,6 @@ class Problem:
         found = f"; found {self.found}" if self.found else ""
         allowed = f"; allowed: {self.allowed}" if self.allowed else ""
         return f"{place}: {self.message}{found}{allowed}"
-
-
-class ThemeInvalid(ThemeError):
-    """The theme file has problems; all that could be seen at once are in `problems`."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(problems)
-        count = len(self.problems)
-        head = "the theme file has a problem" if count == 1 else f"the theme file has {count} problems"
-        super().__init__("\n".join([f"{head}:", *(f"  {problem}" for problem in self.problems)]))
 
 
 def nearest(word: str, known: Collection[str]) -> str | None:

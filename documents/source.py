@@ -1,22 +1,22 @@
-"""The text of a theme file, read safely: plain values, and the line of every place in it."""
+"""The text of a YAML file that people write, read safely: plain values, and the line of every place in it."""
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import yaml
 
-from themes.problem import Problem, ThemeInvalid
+from documents.problem import Problem
 
 MAX_CHARACTERS = 1_000_000
 MAX_DEPTH = 40
 
 
-class ThemeLoader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
     """Safe YAML in which only what looks like a number, true, false or null is more than text.
 
-    YAML 1.1 also makes booleans of `on` and `no`, numbers of `10:30`, dates of `2027-03-06`: in a theme they are text.
+    YAML 1.1 also makes booleans of `on` and `no`, numbers of `10:30`, dates of `2027-03-06`: here they are text.
     """
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML's own registry, filled just below
@@ -28,8 +28,23 @@ for _tag, _pattern, _first in (
     ("int", r"[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
     ("float", r"[-+]?[0-9]+\.[0-9]+", "-+0123456789"),
 ):
-    ThemeLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
-ThemeLoader.yaml_implicit_resolvers[""] = ThemeLoader.yaml_implicit_resolvers.pop("\0")
+    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
+Loader.yaml_implicit_resolvers[""] = Loader.yaml_implicit_resolvers.pop("\0")
+
+
+#: A line as YAML counts them, and what of YAML's own may stand before a document, at its beginning and at its end.
+_LINE = re.compile(r"[^\r\n\x85\u2028\u2029]*(?:\r\n|[\r\n\x85\u2028\u2029])|[^\r\n\x85\u2028\u2029]+")
+_BEFORE = re.compile(r"\ufeff?\s*(?:#.*|%.*)?\s*")
+_BEGINS = re.compile(r"\ufeff?---(?:\s|\Z)")
+_ENDS = re.compile(r"\.\.\.(?:\s|\Z)")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the YAML documents of a file, and the line of the file with which it begins."""
+
+    text: str
+    line: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +56,63 @@ class Source:
     problems: tuple[Problem, ...]
 
 
-def read_source(text: str) -> Source:
-    """Read the YAML of a theme file; keys given twice are among the problems.
+class SourceUnreadable(ValueError):
+    """It is not YAML, or not a mapping of keys."""
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__("; ".join(map(str, problems)))
+
+
+def parts_of(text: str) -> Iterator[Part]:
+    """The YAML documents of a file, so that one that is broken breaks no other. A file that is empty is an empty one.
+
+    A line with `---` begins a document wherever it stands, even within quoted text: so says YAML.
+    """
+    lines: list[str] = []
+    first, begun, found = 1, False, False
+    for number, line in enumerate(_LINE.findall(text), start=1):
+        if begun and _BEGINS.match(line):
+            yield Part("".join(lines), first)
+            lines, first, found = [], number, True
+        lines.append(line)
+        begun = begun or not _BEFORE.fullmatch(line)
+        if _ENDS.match(line):
+            yield Part("".join(lines), first)
+            lines, first, begun, found = [], number + 1, False, True
+    if begun or not found:
+        yield Part("".join(lines), first)
+
+
+def read_source(text: str, *, is_not: str, line: int = 1) -> Source:
+    """Read a file whose top level is a mapping; keys given twice are among the problems.
+
+    Args:
+        text: the YAML.
+        is_not: what is said of a file that is no mapping: "a theme: keys such as 'theme:' are missing".
+        line: of the file, with which the text begins.
 
     Raises:
-        ThemeInvalid: it is not YAML (with line and column), or not a mapping.
+        SourceUnreadable: with line and column.
     """
-    node = _compose(text)
+    node = _compose(text, line)
     if not isinstance(node, yaml.MappingNode):
-        raise ThemeInvalid([Problem(path="", message="is not a theme: keys such as 'theme:' and 'title:' are missing")])
+        raise SourceUnreadable(Problem(path="", message=f"is not {is_not}"))
     reading = _Reading()
     values = reading.mapping(node, "")
     return Source(values=values, lines=reading.lines, problems=tuple(reading.problems))
+
+
+def read_mapping(text: str, *, is_not: str) -> Mapping[str, object]:
+    """The same for a file whose reader tells places by itself.
+
+    Raises:
+        SourceUnreadable: also where a key is given twice.
+    """
+    source = read_source(text, is_not=is_not)
+    if source.problems:
+        raise SourceUnreadable(*source.problems)
+    return source.values
 
 
 def join_path(path: str, key: str | int) -> str:
@@ -61,22 +121,23 @@ def join_path(path: str, key: str | int) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _compose(text: str) -> yaml.Node | None:
+def _compose(text: str, line: int) -> yaml.Node | None:
     if len(text) > MAX_CHARACTERS:
-        message = f"is {len(text):,} characters long; a theme file has at most {MAX_CHARACTERS:,}"
-        raise ThemeInvalid([Problem(path="", message=message)])
+        message = f"is {len(text):,} characters long; {MAX_CHARACTERS:,} are read at most"
+        raise SourceUnreadable(Problem(path="", message=message))
     loader = None
     try:
-        loader = ThemeLoader(text)
+        loader = Loader(text)
+        loader.line = line - 1  # what PyYAML counts from
         return loader.get_single_node()
     except yaml.MarkedYAMLError as error:
-        raise ThemeInvalid([_marked(error)]) from error
+        raise SourceUnreadable(_marked(error)) from error
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
+        line += text.count("\n", 0, error.position)
         message = f"has the character U+{int(error.character):04X}, which YAML does not allow"
-        raise ThemeInvalid([Problem(path="", message=message, line=line)]) from error
+        raise SourceUnreadable(Problem(path="", message=message, line=line)) from error
     except RecursionError as error:
-        raise ThemeInvalid([Problem(path="", message=f"is nested more than {MAX_DEPTH} levels deep")]) from error
+        raise SourceUnreadable(Problem(path="", message=f"is nested more than {MAX_DEPTH} levels deep")) from error
     finally:
         if loader:
             loader.dispose()
@@ -96,13 +157,14 @@ class _Reading:
     lines: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
-    loader: ThemeLoader = field(default_factory=lambda: ThemeLoader(""))
+    loader: Loader = field(default_factory=lambda: Loader(""))
 
     def value(self, node: yaml.Node, path: str, depth: int) -> object:
         line = node.start_mark.line + 1
         self.lines.setdefault(path, line)
         if depth > MAX_DEPTH:
-            raise ThemeInvalid([Problem(path=path, message=f"is nested more than {MAX_DEPTH} levels deep", line=line)])
+            message = f"is nested more than {MAX_DEPTH} levels deep"
+            raise SourceUnreadable(Problem(path=path, message=message, line=line))
         if id(node) in self.seen:
             message = "repeats another place by an alias (*name); write it out"
             self.problems.append(Problem(path=path, message=message, line=line))

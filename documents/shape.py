@@ -10,9 +10,11 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
-from themes.notation import Notation
-from themes.problem import Problem, did_you_mean, listed, shown
-from themes.source import join_path
+from documents.problem import Problem, did_you_mean, listed, shown
+from documents.source import join_path
+
+#: The type of a custom error that brings its own words: `message`, and what is `allowed`.
+UNFIT = "unfit"
 
 _WORDS = {
     "missing": "is missing",
@@ -68,7 +70,7 @@ class Findings:
 
 
 def read_fields(
-    model: type[BaseModel], values: object, *, at: str, notation: Notation, findings: Findings
+    model: type[BaseModel], values: object, *, at: str, context: object, findings: Findings
 ) -> dict[str, Any]:
     """The fields that are right; of the others the findings tell."""
     if not isinstance(values, Mapping):
@@ -79,7 +81,7 @@ def read_fields(
     good: dict[str, Any] = {}
     for name, info in model.model_fields.items():
         if name in values:
-            good.update(_read_field(model, name, values[name], at=at, notation=notation, findings=findings))
+            good.update(_read_field(model, name, values[name], at=at, context=context, findings=findings))
         elif info.is_required():
             findings.add(join_path(at, name), "is missing")
         else:
@@ -88,10 +90,10 @@ def read_fields(
 
 
 def _read_field(
-    model: type[BaseModel], name: str, value: object, *, at: str, notation: Notation, findings: Findings
+    model: type[BaseModel], name: str, value: object, *, at: str, context: object, findings: Findings
 ) -> dict[str, Any]:
     try:
-        read = _alone(model, name).model_validate({name: value}, context=notation)
+        read = _alone(model, name).model_validate({name: value}, context=context)
     except ValidationError as error:
         for detail in _telling(error.errors(include_url=False)):
             _report(model, detail, at=at, findings=findings)
@@ -120,17 +122,17 @@ def _report(model: type[BaseModel], detail: ErrorDetails, *, at: str, findings: 
     path = at
     for step in detail["loc"]:
         path = join_path(path, step)
-    kind, context = detail["type"], detail.get("ctx", {})
+    kind, facts = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
         name = str(detail["loc"][-1])
         unknown_key(name, _keys_at(model, detail["loc"][:-1]), at=path.removesuffix(f".{name}"), findings=findings)
     elif kind == "missing":
         findings.add(path, "is missing")
-    elif kind == "theme":
-        findings.add(path, context["message"], found=detail["input"], allowed=context["allowed"])
+    elif kind == UNFIT:
+        findings.add(path, facts["message"], found=detail["input"], allowed=facts["allowed"])
     else:
         message = _WORDS.get(kind, detail["msg"][:1].lower() + detail["msg"][1:])
-        allowed = _ALLOWED.get(kind, "").format_map(context)
+        allowed = _ALLOWED.get(kind, "").format_map(facts)
         findings.add(path, message, found=detail["input"], allowed=allowed)
 
 
