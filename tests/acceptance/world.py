@@ -77,10 +77,11 @@ add_commands()
 
 def wait_until(what: str, look: Callable[[], Any], *, seconds: float = 60.0) -> Any:
     """Look until something is there."""
-    deadline = time.monotonic() + seconds
+    pause, deadline = 0.1, time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < deadline, f"{what} was not seen within {seconds:.0f} s"
-        time.sleep(0.1)
+        time.sleep(pause)
+        pause = min(pause * 1.2, 1.0)  # each look costs those that are waited for
     return found
 
 

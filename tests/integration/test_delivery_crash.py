@@ -1,6 +1,6 @@
 """Senders killed with SIGKILL at random moments: nothing is lost, nothing is sent twice.
 
-10,000 deliveries through the real provider modules to the sandbox, whose own log is the judge.
+4,000 deliveries through the real provider modules to the sandbox, whose own log is the judge.
 """
 
 import random
@@ -21,7 +21,7 @@ from models.database import Database
 from sandbox.process import started
 from tests.integration.delivery_world import World, guard_moves, make_world
 
-CUSTOMERS = 5_000  # per channel
+CUSTOMERS = 2_000  # per channel
 KILLS = 5  # per channel
 SENDERS = 2  # at once, per channel
 ROOT = Path(__file__).resolve().parents[2]
