@@ -36,7 +36,7 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 class TwoProcesses(LoadScopeScheduling):  # type: ignore[misc]  # of a package without types
-    """Two processes share the tests: one those that need a whole installation, the other the rest, file by file.
+    """Two processes share the tests: one those that need the one installation, the other the rest, file by file.
 
     A file is never split, for its fixtures are made once.
     """
@@ -53,11 +53,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TwoProcesses
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest comes first."""
-    items.sort(key=lambda item: not _needs_installation(item.nodeid))
+    items.sort(key=lambda item: (not _needs_installation(item.nodeid), not _makes_installations(item.nodeid)))
 
 
 def _needs_installation(path: str) -> bool:
-    return "/acceptance/" in path or "test_scenarios_prefect.py" in path
+    in_it = "/acceptance/" in path or "test_scenarios_prefect.py" in path
+    return in_it and not _makes_installations(path)
+
+
+def _makes_installations(path: str) -> bool:
+    return "test_supervisor.py" in path
 
 
 def _forbid_skip(report: Report) -> Report:
