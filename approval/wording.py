@@ -149,6 +149,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "only_undiscounted": ("only undiscounted", "仅限未打折商品"),
     "orders": ("orders", "订单"),
     "page": ("page", "页面"),
+    "parameters": ("parameters", "规则参数"),
     "params": ("params", "参数"),
     "per": ("per", "按"),
     "per_customer": ("per customer", "每人"),

@@ -7,6 +7,7 @@ from console.prefect_api import PrefectError
 from console.supervisor.errors import SupervisorError
 from console.verbs import SettingsInvalid
 from models.database import DatabaseNotConfigured, DatabaseUnreachable, DatabaseUrlInvalid
+from offers.errors import OfferError
 from themes.errors import ThemeError
 
 
@@ -53,6 +54,7 @@ REFUSALS: tuple[type[Exception], ...] = (
     FileUnreadable,
     FileUnwritable,
     FlowFailed,
+    OfferError,
     OptionInvalid,
     PrefectError,
     SettingsInvalid,

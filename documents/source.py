@@ -32,6 +32,13 @@ for _tag, _pattern, _first in (
 Loader.yaml_implicit_resolvers[""] = Loader.yaml_implicit_resolvers.pop("\0")
 
 
+class MergingLoader(Loader):
+    """The same, in which `<<` merges another mapping into one."""
+
+
+MergingLoader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^<<$"), ["<"])
+
+
 #: A line as YAML counts them, and what of YAML's own may stand before a document, at its beginning and at its end.
 _LINE = re.compile(r"[^\r\n\x85\u2028\u2029]*(?:\r\n|[\r\n\x85\u2028\u2029])|[^\r\n\x85\u2028\u2029]+")
 _BEFORE = re.compile(r"\ufeff?\s*(?:#.*|%.*)?\s*")
@@ -72,14 +79,16 @@ def parts_of(text: str) -> Iterator[Part]:
     lines: list[str] = []
     first, begun, found = 1, False, False
     for number, line in enumerate(_LINE.findall(text), start=1):
+        ends = _ENDS.match(line) is not None
         if begun and _BEGINS.match(line):
             yield Part("".join(lines), first)
             lines, first, found = [], number, True
         lines.append(line)
-        begun = begun or not _BEFORE.fullmatch(line)
-        if _ENDS.match(line):
-            yield Part("".join(lines), first)
-            lines, first, begun, found = [], number + 1, False, True
+        begun = begun or not (ends or _BEFORE.fullmatch(line))
+        if ends:
+            if begun:
+                yield Part("".join(lines), first)
+            lines, first, found, begun = [], number + 1, found or begun, False
     if begun or not found:
         yield Part("".join(lines), first)
 
@@ -104,15 +113,42 @@ def read_source(text: str, *, is_not: str, line: int = 1) -> Source:
 
 
 def read_mapping(text: str, *, is_not: str) -> Mapping[str, object]:
-    """The same for a file whose reader tells places by itself.
+    """The same for a file whose reader tells places by itself, and in which anchors and merged keys (<<) are at home.
 
     Raises:
-        SourceUnreadable: also where a key is given twice.
+        SourceUnreadable: also where a key is given twice, or a tag is not plain YAML's.
     """
-    source = read_source(text, is_not=is_not)
-    if source.problems:
-        raise SourceUnreadable(*source.problems)
-    return source.values
+    node = _compose(text, 1, MergingLoader)
+    if not isinstance(node, yaml.MappingNode):
+        raise SourceUnreadable(Problem(path="", message=f"is not {is_not}"))
+    if twice := list(_given_twice(node)):
+        raise SourceUnreadable(*twice)
+    try:
+        values: Mapping[str, object] = MergingLoader("").construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        raise SourceUnreadable(_marked(error)) from error
+    return values
+
+
+def _given_twice(root: yaml.Node) -> Iterator[Problem]:
+    found, seen = [root], set[int]()
+    while found:
+        node = found.pop()
+        if id(node) in seen or isinstance(node, yaml.ScalarNode):
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            found += node.value
+            continue
+        found += [value for _, value in node.value]
+        first: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if key.value in first:
+                yield Problem(
+                    path=str(key.value), message=f"is given twice; the first is at line {first[key.value]}", line=line
+                )
+            first.setdefault(key.value, line)
 
 
 def join_path(path: str, key: str | int) -> str:
@@ -121,13 +157,13 @@ def join_path(path: str, key: str | int) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _compose(text: str, line: int) -> yaml.Node | None:
+def _compose(text: str, line: int, kind: type[Loader] = Loader) -> yaml.Node | None:
     if len(text) > MAX_CHARACTERS:
         message = f"is {len(text):,} characters long; {MAX_CHARACTERS:,} are read at most"
         raise SourceUnreadable(Problem(path="", message=message))
     loader = None
     try:
-        loader = Loader(text)
+        loader = kind(text)
         loader.line = line - 1  # what PyYAML counts from
         return loader.get_single_node()
     except yaml.MarkedYAMLError as error:

@@ -32,6 +32,7 @@ def draft_theme(
     tag_with_theme(saved.key)
     move_on(saved.theme_id)
     told = f"theme {saved.key} is {'saved' if saved.changed else 'unchanged'}, content {saved.hash}"
+    told += f"; {saved.meets}" if saved.meets else ""
     ahead = publish_preflight(saved.theme_id, return_state=True)  # the draft is saved, whatever becomes of this
     told += f"; it {ahead.result()}" if ahead.is_completed() else "; its preflight failed"
     return Completed(name="Saved" if saved.changed else "Unchanged", message=told)

@@ -14,3 +14,6 @@ class Product(Base):
     name: Mapped[str]
     category: Mapped[str] = mapped_column(index=True)
     unit_price_minor: Mapped[int]  # in the product line's currency
+    shop: Mapped[str | None]
+    brand: Mapped[str | None]
+    cost_minor: Mapped[int | None]  # of one unit, in the same currency; None: not known

@@ -1,23 +1,40 @@
 """What an offer can cost at most, as far as its own terms tell. What only prices could tell is None: never a guess.
 
-Amounts are minor units and shares basis points, under the names that the parameters have in presets.yaml. Shares of the
-price are of the goods: an offer on freight takes nothing off them. They are upper bounds, before rounding to money.
+Amounts are minor units and shares basis points. Shares of the price are of the goods: an offer on freight takes nothing
+off them. They are upper bounds, before rounding to money.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from math import prod
-from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from offers.effect import (
+    Amount,
+    By,
+    Cheapest,
+    Effect,
+    Every,
+    FreightAmount,
+    FreightFixed,
+    FreightPercent,
+    Percent,
+    Step,
+    Target,
+    Tiers,
+)
+from offers.rule import Rule
 
 WHOLE = 10_000  # basis points
 BASIS_POINT = Decimal("0.0001")
 #: With more offers than this in exclusions, the pairs are left out of account: a bound all the same, and at once.
 MOST_EXCLUDED = 16
 
-Terms = Mapping[str, Any]
 Pair = tuple[str, str]
+#: The deepest discount, and the most that one use takes off.
+Bounds = tuple[Decimal | None, int | None]
+_UNKNOWN: Bounds = (None, None)
 _Number = TypeVar("_Number", int, Decimal)
 
 
@@ -26,9 +43,8 @@ class OfferTerms:
     """`total` bounds how often it is used: what each customer may have bounds nothing while nobody counts customers."""
 
     id: str
-    preset: str
-    preset_version: int
-    parameters: Terms
+    rule: Rule | None  # None: nobody knows what it does by itself
+    holds: Sequence[str] | None = None  # the coupons of a package
     total: int | None = None
     exclusive: bool = False
 
@@ -44,11 +60,11 @@ class OfferFigures:
 
 def figures_of(offer: OfferTerms, coupons: Collection[OfferTerms] = ()) -> OfferFigures:
     """The figures of one offer. `coupons`: those of its theme, which a package may hold."""
-    if offer.preset == "package":
-        held = [figures_of(coupon) for coupon in _held(offer, coupons)]
+    if offer.holds is not None:
+        held = [figures_of(coupon) for coupon in _held(offer.holds, coupons)]
         depth, one_use = _stacked(figures.deepest_discount for figures in held), _sum(one.one_use for one in held)
     else:
-        depth, one_use = _RULES.get((offer.preset, offer.preset_version), _only_prices_tell)(offer.parameters)
+        depth, one_use = _UNKNOWN if offer.rule is None else _bounds(offer.rule)
     cost = None if one_use is None or offer.total is None else one_use * offer.total
     return OfferFigures(deepest_discount=depth, one_use=one_use, worst_case_cost=cost)
 
@@ -64,7 +80,7 @@ def deepest_stack(offers: Sequence[OfferTerms], exclusions: Collection[Pair] = (
     Shares multiply on what the one before left over, and none takes more of that than of the list price. It is a bound:
     as if all offers applied to the same goods in one cart.
     """
-    depths = {offer.id: figures_of(offer).deepest_discount for offer in offers if offer.preset != "package"}
+    depths = {offer.id: figures_of(offer).deepest_discount for offer in offers if offer.holds is None}
     if None in depths.values():
         return None
     left = {offer_id: 1 - (depth or Decimal(0)) for offer_id, depth in depths.items()}
@@ -73,11 +89,10 @@ def deepest_stack(offers: Sequence[OfferTerms], exclusions: Collection[Pair] = (
     return 1 - min([_least_left(company, _pairs_among(company, exclusions)), *alone])
 
 
-def _held(offer: OfferTerms, coupons: Iterable[OfferTerms]) -> list[OfferTerms]:
+def _held(ids: Iterable[str], coupons: Iterable[OfferTerms]) -> list[OfferTerms]:
     """A package within a package is not opened in its turn: its figures are not known then."""
-    by_id = {coupon.id: coupon for coupon in coupons}
-    unknown = OfferTerms(id="", preset="", preset_version=0, parameters={})
-    return [by_id.get(coupon_id, unknown) for coupon_id in offer.parameters["coupons"]]
+    by_id = {coupon.id: coupon for coupon in coupons if coupon.holds is None}
+    return [by_id.get(coupon_id, OfferTerms(id=coupon_id, rule=None)) for coupon_id in ids]
 
 
 def _pairs_among(offers: Collection[str], exclusions: Collection[Pair]) -> list[Pair]:
@@ -98,67 +113,57 @@ def _least_left(left: Mapping[str, Decimal], pairs: Sequence[Pair]) -> Decimal:
     return min(_least_left(without, rest), left[one] * _least_left(with_it, free_pairs))
 
 
-def _off_goods(terms: Terms) -> tuple[Decimal | None, int | None]:
-    """An amount or a share off, from a least amount on or not; or a ladder of them."""
-    steps: Sequence[Terms] = terms.get("tiers") or [terms]
-    times = terms.get("max_times") if terms.get("every") else 1
-    one = _most(step.get("amount", step.get("cap")) for step in steps)
-    return _most(_depth(step) for step in steps), None if one is None or times is None else one * times
+def _bounds(rule: Rule) -> Bounds:
+    effect, least = rule.effect, rule.condition.min_amount if rule.condition.scope is None else 0
+    match effect:
+        case Amount():
+            return _share(effect.value, least), effect.value
+        case Percent():
+            return _capped(effect.bp, effect.cap, least), effect.cap
+        case Tiers():
+            return _ladder(effect)
+        case Every():
+            most = None if effect.max_times is None else effect.amount * effect.max_times
+            return _share(effect.amount, effect.step), most
+        case Cheapest():
+            return _of_pieces(effect), None
+    return _of_freight(effect)
 
 
-def _depth(step: Terms) -> Decimal | None:
+def _of_freight(effect: Effect) -> Bounds:
+    """What is neither on freight is known to prices alone."""
+    if isinstance(effect, FreightAmount):
+        return Decimal(0), effect.value
+    return (Decimal(0), None) if isinstance(effect, FreightPercent | FreightFixed) else _UNKNOWN
+
+
+def _capped(basis_points: int, cap: int | None, least: int) -> Decimal | None:
     """Deepest where just the least amount is spent."""
-    least, most = step.get("at"), step.get("amount", step.get("cap"))
-    by_amount = _share(most, least) if most is not None and least else None
-    if (percent := step.get("percent")) is None:
-        return by_amount
-    by_percent = _share(percent, WHOLE)
-    return by_percent if by_amount is None else min(by_percent, by_amount)
+    by_percent, by_cap = _share(basis_points, WHOLE), None if cap is None else _share(cap, least)
+    return by_percent if by_percent is None or by_cap is None else min(by_percent, by_cap)
 
 
-def _off_freight(terms: Terms) -> tuple[Decimal | None, int | None]:
-    return Decimal(0), terms.get("amount")
+def _ladder(effect: Tiers) -> Bounds:
+    depths = _most(_depth(step, step.at if effect.by is By.AMOUNT else 0) for step in effect.tiers)
+    known = all(step.bp is None and not step.freight_free for step in effect.tiers)
+    return depths, max(step.amount or 0 for step in effect.tiers) if known else None
 
 
-def _off_pieces(terms: Terms) -> tuple[Decimal | None, int | None]:
-    """Which pieces get cheaper depends on the cart; no more than their own share can come off the whole."""
-    steps: Sequence[Terms] = terms.get("tiers") or [terms]
-    return _most(_share(step["percent"], WHOLE) for step in steps), None
+def _depth(step: Step, least: int) -> Decimal | None:
+    amount = Decimal(0) if step.amount is None else _share(step.amount, least)
+    return None if amount is None else min(Decimal(1), amount + (_share(step.bp or 0, WHOLE) or 0))
 
 
-def _cheapest_free(terms: Terms) -> tuple[Decimal | None, int | None]:
-    """The cheapest are never more than their number's share of the group."""
-    return _share(terms["free"], terms["group"]), None
+def _of_pieces(effect: Cheapest) -> Decimal | None:
+    """The cheapest are never more than their number's share of the group; the dearest may be nearly all."""
+    if effect.target is Target.DEAREST or effect.n >= effect.group:
+        return _share(effect.bp, WHOLE)
+    return _share(effect.n * effect.bp, effect.group * WHOLE)
 
 
-def _only_prices_tell(_terms: Terms) -> tuple[Decimal | None, int | None]:
-    return None, None
-
-
-#: By preset and its version: of a later version nothing is known until somebody has read what it means.
-_RULES: Mapping[tuple[str, int], Callable[[Terms], tuple[Decimal | None, int | None]]] = MappingProxyType(
-    {
-        ("full_reduction", 1): _off_goods,
-        ("direct_reduction", 1): _off_goods,
-        ("discount", 1): _off_goods,
-        ("coupon_code", 1): _off_goods,
-        ("newcomer", 1): _off_goods,
-        ("consumption_triggered", 1): _off_goods,
-        ("points_exchange", 1): _off_goods,
-        ("freight_amount", 1): _off_freight,
-        ("freight_percent", 1): _off_freight,
-        ("freight_fixed", 1): _off_freight,
-        ("free_freight", 1): _off_freight,
-        ("n_pieces", 1): _off_pieces,
-        ("nth_piece", 1): _off_pieces,
-        ("buy_a_get_b", 1): _off_pieces,
-        ("cheapest_free", 1): _cheapest_free,
-    }
-)
-
-
-def _share(part: int, whole: int) -> Decimal:
-    return min(Decimal(1), (Decimal(part) / whole).quantize(BASIS_POINT, ROUND_CEILING))
+def _share(part: int, whole: int) -> Decimal | None:
+    """Of nothing nobody knows the share."""
+    return None if not whole else min(Decimal(1), (Decimal(part) / whole).quantize(BASIS_POINT, ROUND_CEILING))
 
 
 def _stacked(depths: Iterable[Decimal | None]) -> Decimal | None:

@@ -78,19 +78,22 @@ def _check_packages(offers: Sequence[ReadOffer], *, findings: Findings) -> None:
 
 
 def _check_exclusions(
-    offers: Sequence[ReadOffer], exclusions: object, *, elsewhere: frozenset[str], findings: Findings
+    offers: Sequence[ReadOffer], exclusions: object, *, elsewhere: frozenset[str] | None, findings: Findings
 ) -> None:
+    """`elsewhere`: what there is in other themes, of all that the file names; None: that is not known here."""
     own = {offer.id for offer in offers if offer.id}
+    known = own | (elsewhere or frozenset())
     for at, pair in enumerate(exclusions if isinstance(exclusions, list) else ()):
         if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(name, str) for name in pair):  # noqa: PLR2004 - a pair
             continue  # its shape is reported already
         for side, name in enumerate(pair):
-            if name not in own | elsewhere:
-                message = f"is not a known offer{did_you_mean(name, own | elsewhere)}"
-                findings.add(f"exclusions[{at}][{side}]", message, found=name, allowed=listed(own | elsewhere))
+            if name not in known and (elsewhere is not None or "/" not in name):
+                message = f"is not a known offer{did_you_mean(name, known)}"
+                allowed = f"{listed(known)}; one of another theme as THEME/OFFER"
+                findings.add(f"exclusions[{at}][{side}]", message, found=name, allowed=allowed)
         if pair[0] == pair[1]:
             findings.add(f"exclusions[{at}]", "excludes an offer from itself", found=pair[0])
-        elif own.isdisjoint(pair) and elsewhere.issuperset(pair):
+        elif all("/" in name for name in pair):
             findings.add(f"exclusions[{at}]", "names no offer of this theme", found=pair)
 
 

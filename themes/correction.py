@@ -13,7 +13,7 @@ from channels.states import Channel
 from documents.problem import Problem, listed
 from documents.shape import Findings, read_fields, unknown_key
 from documents.source import SourceUnreadable, join_path, read_source
-from offers.presets import standard_catalogue
+from offers.presets import Catalogue, standard_catalogue
 from themes.canonical import normalised_values, sha256_hex
 from themes.checks import check_messages_fit
 from themes.errors import ThemeError
@@ -62,8 +62,14 @@ class CorrectionInvalid(ThemeError):
         super().__init__("\n".join(["the correction cannot be sent as it is:", *(f"  {one}" for one in self.problems)]))
 
 
-def parse_correction(text: str, *, theme: Theme, known: Vocabulary) -> Correction:
+def parse_correction(text: str, *, theme: Theme, known: Vocabulary, catalogue: Catalogue | None = None) -> Correction:
     """Read the file of a correction to a theme, with the checks that the theme's own messages went through.
+
+    Args:
+        text: the YAML of the file.
+        theme: what is corrected.
+        known: what is known outside the file.
+        catalogue: the rule presets; without it the ones that come with the project.
 
     Raises:
         CorrectionInvalid: with every problem that could be seen at once.
@@ -78,7 +84,9 @@ def parse_correction(text: str, *, theme: Theme, known: Vocabulary) -> Correctio
     templates: Mapping[str, str] = fields.get("templates", {})
     messages = _read_messages(fields.get("channels"), theme=theme, notation=notation, findings=findings)
     check_messages_fit(messages, templates, findings=findings)
-    check_messages(messages, templates, offers=_offers(theme), known=known, findings=findings)
+    check_messages(
+        messages, templates, offers=_offers(theme, catalogue or standard_catalogue()), known=known, findings=findings
+    )
     if problems := findings.in_order():
         raise CorrectionInvalid(problems)
     return _correction(messages, templates)
@@ -119,13 +127,13 @@ def _read_messages(
     return messages
 
 
-def _offers(theme: Theme) -> list[ReadOffer]:
+def _offers(theme: Theme, catalogue: Catalogue) -> list[ReadOffer]:
     """The theme's offers as the checks of templates know them: by id and preset."""
-    return [_known(offer) for offer in theme.offers()]
+    return [_known(offer, catalogue) for offer in theme.offers()]
 
 
-def _known(offer: Offer) -> ReadOffer:
-    preset = standard_catalogue().of_kind(offer.kind).get(offer.preset)
+def _known(offer: Offer, catalogue: Catalogue) -> ReadOffer:
+    preset = catalogue.of(offer.preset, offer.preset_version)
     return ReadOffer(kind=offer.kind, path="", preset=preset, fields={"id": offer.id})
 
 

@@ -1,7 +1,7 @@
 """The theme file: from its text to a Theme, or to everything that is wrong with it."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -31,7 +31,7 @@ from themes.offer_file import ReadOffer, make_offer, read_offer
 from themes.template_check import check_messages
 from themes.theme import MESSAGES, Audience, ChannelMessage, Channels, Exclusions, Goals, Period, Placement, Theme
 
-__all__ = ["Problem", "ThemeInvalid", "Vocabulary", "parse_theme", "template_names"]
+__all__ = ["Problem", "ThemeInvalid", "Vocabulary", "offers_elsewhere", "parse_theme", "template_names"]
 
 Listed = Annotated[list[Any], Field(strict=True)]
 
@@ -84,7 +84,7 @@ def parse_theme(
     check_offers(
         offers,
         window=fields.get("window"),
-        exclusions=source.values.get("exclusions"),
+        exclusions=_own_names(source.values.get("exclusions"), fields.get("theme")),
         notation=notation,
         findings=findings,
     )
@@ -105,6 +105,38 @@ def template_names(text: str) -> tuple[str, ...]:
     email = channels.get("email") if isinstance(channels, Mapping) else None
     named = [email.get(part) for part in ("html", "text")] if isinstance(email, Mapping) else []
     return tuple(dict.fromkeys(name for name in named if isinstance(name, str)))
+
+
+class Elsewhere(NamedTuple):
+    """What a theme file names of other themes."""
+
+    product_line: str
+    offers: frozenset[str]  # as THEME/OFFER
+
+
+def offers_elsewhere(text: str) -> Elsewhere:
+    """The offers of other themes that the theme file names, for whoever knows whether there are such.
+
+    Raises:
+        ThemeInvalid: the file is not YAML at all.
+    """
+    values = _source(text).values
+    pairs = _own_names(values.get("exclusions"), values.get("theme"))
+    named = (pair for pair in pairs if isinstance(pair, list)) if isinstance(pairs, list) else ()
+    names = frozenset(name for pair in named for name in pair if isinstance(name, str) and "/" in name)
+    return Elsewhere(product_line=str(values.get("product_line")), offers=names)
+
+
+def _own_names(exclusions: object, key: object) -> object:
+    """The pairs as the file has them; an offer of this theme is known by its id alone, however it was named."""
+    if not isinstance(exclusions, list | tuple):
+        return exclusions
+    return [
+        [name.removeprefix(f"{key}/") if isinstance(name, str) else name for name in pair]
+        if isinstance(pair, list | tuple)
+        else pair
+        for pair in exclusions
+    ]
 
 
 def _source(text: str) -> Source:
@@ -169,6 +201,7 @@ def _theme(
         {
             **values,
             "key": fields["theme"],
+            "exclusions": _own_names(fields["exclusions"], fields["theme"]),
             "coupons": [offer for offer in made if offer.kind is OfferKind.COUPON],
             "activities": [offer for offer in made if offer.kind is OfferKind.ACTIVITY],
             "channels": Channels.model_validate(sent),

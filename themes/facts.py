@@ -1,15 +1,15 @@
 """What a policy's conditions can ask of a theme or of one of its offers, as far as it is known."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Protocol
 
 from approval.condition import Facts
 from offers.figures import OfferTerms, deepest_stack, figures_of, worst_cost
+from offers.presets import Catalogue, standard_catalogue
 from themes import money
-from themes.notation import Money, Percent
+from themes.offer_rule import held_coupons, rule_of_offer
 from themes.theme import Offer, Theme
 
 DAY = timedelta(days=1)
@@ -35,13 +35,22 @@ class WorstOf(Protocol):
     def __call__(self, theme: Theme, offer_id: str | None, /) -> Worst: ...
 
 
-def by_terms(theme: Theme, offer_id: str | None) -> Worst:
+def by_terms_of(catalogue: Catalogue) -> WorstOf:
     """What the terms of the offers tell by themselves. The margin is unknown: it takes what the products cost."""
-    terms = [terms_of(offer) for offer in theme.offers()]
-    if offer_id is None:
-        return Worst(cost=worst_cost(terms), deepest_discount=deepest_stack(terms, theme.exclusions))
-    figures = figures_of(terms_of(theme.offer(offer_id)), terms)
-    return Worst(cost=figures.worst_case_cost, deepest_discount=figures.deepest_discount)
+
+    def worst(theme: Theme, offer_id: str | None) -> Worst:
+        terms = [terms_of(theme, offer, catalogue) for offer in theme.offers()]
+        if offer_id is None:
+            return Worst(cost=worst_cost(terms), deepest_discount=deepest_stack(terms, theme.exclusions))
+        figures = figures_of(terms_of(theme, theme.offer(offer_id), catalogue), terms)
+        return Worst(cost=figures.worst_case_cost, deepest_discount=figures.deepest_discount)
+
+    return worst
+
+
+def by_terms(theme: Theme, offer_id: str | None) -> Worst:
+    """The same with the presets that come with the project."""
+    return by_terms_of(standard_catalogue())(theme, offer_id)
 
 
 def facts_for(
@@ -68,28 +77,15 @@ def facts_for(
     )
 
 
-def terms_of(offer: Offer) -> OfferTerms:
-    """An offer's terms in plain numbers: minor units, basis points."""
+def terms_of(theme: Theme, offer: Offer, catalogue: Catalogue) -> OfferTerms:
+    """What bounds the cost of an offer."""
     return OfferTerms(
         id=offer.id,
-        preset=offer.preset,
-        preset_version=offer.preset_version,
-        parameters={name: _plain(value) for name, value in offer.parameters.items()},
+        rule=rule_of_offer(theme, offer, catalogue),
+        holds=held_coupons(catalogue.of(offer.preset, offer.preset_version), offer.parameters),
         total=offer.total,
         exclusive=offer.exclusive,
     )
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any type of parameter
-    if isinstance(value, Money):
-        return value.minor
-    if isinstance(value, Percent):
-        return value.basis_points
-    if isinstance(value, tuple):
-        return tuple(_plain(item) for item in value)
-    if isinstance(value, Mapping):
-        return {name: _plain(inner) for name, inner in value.items()}
-    return value
 
 
 def _kinds(theme: Theme, offer_id: str | None) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ class Vocabulary:
     placements: frozenset[str] | None = None
     categories: frozenset[str] | None = None
     recipient_variables: frozenset[str] | None = None  # for example "customer.name"
-    offers: frozenset[str] = frozenset()  # of other themes, that an exclusion may name
+    offers: frozenset[str] | None = None  # of other themes, as THEME/OFFER, that an exclusion may name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,11 +93,25 @@ def _key(text: str) -> str:
     return text
 
 
+def _offer_name(text: str) -> str:
+    for part in text.split("/", maxsplit=1):
+        _key(_plain(part))
+    return text
+
+
 Text = Annotated[str, Field(strict=True, max_length=20_000), AfterValidator(_plain)]
 Line = Annotated[str, Field(strict=True, max_length=1_000), AfterValidator(_plain), AfterValidator(_one_line)]
 #: Chinese, upper case, `_` and 200 characters are fine: a key is a name, not an identifier.
 Key = Annotated[
     str, Field(strict=True, max_length=200), AfterValidator(_plain), AfterValidator(_one_line), AfterValidator(_key)
+]
+#: An offer of the same theme by its id, one of another theme as THEME/OFFER.
+OfferName = Annotated[
+    str,
+    Field(strict=True, max_length=401),
+    AfterValidator(_plain),
+    AfterValidator(_one_line),
+    AfterValidator(_offer_name),
 ]
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
 Flag = Annotated[bool, Field(strict=True)]

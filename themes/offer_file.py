@@ -11,8 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from documents.problem import did_you_mean, listed
 from documents.shape import Findings, read_fields
 from documents.source import join_path
-from offers.presets import Catalogue, OfferKind, Parameter, ParameterType, Preset
+from offers.errors import OfferError
+from offers.preset import OfferKind, Parameter, ParameterType, Preset
+from offers.preset_rule import Common, rule_of
+from offers.presets import Catalogue
 from themes.notation import Amount, Count, Flag, Key, Line, Notation, Percentage, Text
+from themes.offer_rule import plain_terms
 from themes.theme import Keys, Offer, Period, RedeemIn, Scope, Validity
 
 EVERYTHING = Scope.model_validate({"all": True})
@@ -90,14 +94,36 @@ def read_offer(
     name = values.get("preset") if isinstance(values, Mapping) else None
     preset = presets.get(name) if isinstance(name, str) else None
     if preset is not None and isinstance(name, str):
-        model = _model(catalogue.version, kind, name, _Held(preset))
-        fields = read_fields(model, values, at=at, context=notation, findings=findings)
-        _check_alternatives(preset, values, at=at, findings=findings)
+        fields = _read_with(preset, values, kind=kind, at=at, notation=notation, findings=findings)
     else:
         fields = _read_without_preset(
             values, kind=kind, at=at, notation=notation, catalogue=catalogue, findings=findings
         )
     return ReadOffer(kind=kind, path=at, preset=preset, fields=fields)
+
+
+def _read_with(
+    preset: Preset, values: object, *, kind: OfferKind, at: str, notation: Notation, findings: Findings
+) -> dict[str, Any]:
+    before = len(findings.problems)
+    fields = read_fields(_model(kind, _Held(preset)), values, at=at, context=notation, findings=findings)
+    _check_alternatives(preset, values, at=at, findings=findings)
+    if preset.has_own_scope and isinstance(values, Mapping) and "scope" in values:
+        own = listed(list(preset.of_type(ParameterType.SCOPE)))
+        findings.add(join_path(at, "scope"), f"would have no effect: what it is for stands in {own}; leave it out")
+    if len(findings.problems) == before:
+        _check_rule(preset, fields, kind=kind, at=at, findings=findings)
+    return fields
+
+
+def _check_rule(preset: Preset, fields: Mapping[str, Any], *, kind: OfferKind, at: str, findings: Findings) -> None:
+    """Whether its terms make a rule: a ladder may not fall."""
+    given = {name: fields[name] for name in preset.parameters if fields.get(name) is not None}
+    terms = plain_terms({name: _plain(value) for name, value in given.items()})
+    try:
+        rule_of(preset, terms, Common(id=str(fields["id"]), kind=kind))
+    except OfferError as error:
+        findings.add(at, str(error))
 
 
 def make_offer(read: ReadOffer, *, window: Period) -> Offer | None:
@@ -159,10 +185,10 @@ class _Held:
 
 
 @lru_cache(maxsize=256)
-def _model(version: int, kind: OfferKind, name: str, held: _Held) -> type[OfferFile]:
-    parameters = held.preset.parameters
+def _model(kind: OfferKind, held: _Held) -> type[OfferFile]:
+    name, parameters = held.preset.preset, held.preset.parameters
     fields: dict[str, Any] = {key: _field(f"{name}_{key}", parameter) for key, parameter in parameters.items()}
-    return create_model(f"{kind}_{name}_{version}", __base__=_FILES[kind], **fields)
+    return create_model(f"{kind}_{name}_{held.preset.version}", __base__=_FILES[kind], **fields)
 
 
 def _field(name: str, parameter: Parameter) -> tuple[Any, Any]:
@@ -187,5 +213,9 @@ def _annotation(name: str, parameter: Parameter) -> Any:  # noqa: ANN401 - a typ
 def _plain(value: object) -> object:
     """Steps are records of their preset's own making: in an offer they are plain mappings."""
     if isinstance(value, tuple):
-        return tuple(dict(item) if isinstance(item, BaseModel) else item for item in value)
+        return tuple(_step(item) if isinstance(item, BaseModel) else item for item in value)
     return value
+
+
+def _step(step: BaseModel) -> dict[str, Any]:
+    return {name: value for name, value in step if value is not None}

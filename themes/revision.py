@@ -60,7 +60,7 @@ def load(content: Mapping[str, Any]) -> Theme:
     if content.get("format") != FORMAT:
         raise RevisionUnreadable(reason=f"its format is {content.get('format')!r}, not {FORMAT}")
     try:
-        offers = [_offer(values) for values in content["offers"].values()]
+        offers = [offer_of(values) for values in content["offers"].values()]
         by_kind = {kind: [offer for offer in offers if offer.kind is kind] for kind in OfferKind}
         lists = {"coupons": by_kind[OfferKind.COUPON], "activities": by_kind[OfferKind.ACTIVITY]}
         return Theme.model_validate({**content["theme"], **lists})
@@ -68,7 +68,8 @@ def load(content: Mapping[str, Any]) -> Theme:
         raise RevisionUnreadable(reason=str(error)) from error
 
 
-def _offer(values: Mapping[str, Any]) -> Offer:
+def offer_of(values: Mapping[str, Any]) -> Offer:
+    """An offer as the content of a revision has it."""
     return Offer.model_validate({name: value for name, value in values.items() if name != "excluded_from"})
 
 

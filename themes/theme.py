@@ -23,6 +23,7 @@ from themes.notation import (
     Login,
     Money,
     Notation,
+    OfferName,
     Percent,
     Place,
     PolicyName,
@@ -76,7 +77,7 @@ class Validity(Value):
 
 
 class Items(Value):
-    """Products by what they are, where they are sold, or one by one."""
+    """Goods by what they are, of any of `product`, `category` and `brand`; and where they are sold, by `shop`."""
 
     product: Keys = ()
     shop: Keys = ()
@@ -240,12 +241,17 @@ class Channels(Value):
         return {channel: message for channel, message in messages.items() if message is not None}
 
 
-def _pairs(pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+def elsewhere(theme_key: str, offer_id: str) -> str:
+    """How an offer is named outside its theme."""
+    return f"{theme_key}/{offer_id}"
+
+
+def _in_order(pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted({(min(pair), max(pair)) for pair in pairs}))
 
 
 #: Symmetric: kept once, whichever way round it was written.
-Exclusions = Annotated[tuple[tuple[Key, Key], ...], AfterValidator(_pairs)]
+Exclusions = Annotated[tuple[tuple[OfferName, OfferName], ...], AfterValidator(_in_order)]
 
 
 def _by_id(offers: tuple[Offer, ...]) -> tuple[Offer, ...]:

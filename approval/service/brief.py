@@ -17,12 +17,14 @@ from models.approval import Chain, Decision, Level, Round, Task
 from models.person import Person
 from models.queries import approvals, briefs
 from models.theme import Revision, Theme
-from offers.presets import standard_catalogue
+from offers.presets import Catalogue
+from offers.service.presets import catalogue_of
 from settings import get_settings
 from themes import money
 from themes.diff import Change as FieldChange
 from themes.diff import Words, diff
-from themes.facts import WorstOf, by_terms
+from themes.facts import WorstOf, by_terms_of
+from themes.offer_rule import words_of
 from themes.preview import preview, preview_link
 from themes.recipient import sample
 from themes.revision import load
@@ -51,6 +53,7 @@ class _Case:
     beside: Sequence[Task]  # the questions of the same level
     people: dict[int, Person]
     worst_of: WorstOf
+    catalogue: Catalogue
 
     @property
     def person(self) -> Person:
@@ -74,8 +77,11 @@ class _Case:
         return self.value.offers() if self.offer_id is None else (self.value.offer(self.offer_id),)
 
 
-def brief_for(session: Session, task: Task, *, worst_of: WorstOf = by_terms) -> str:
-    """What the person of a task needs to know to decide, as Markdown in her language."""
+def brief_for(session: Session, task: Task, *, worst_of: WorstOf | None = None) -> str:
+    """What the person of a task needs to know to decide, as Markdown in her language.
+
+    Without `worst_of` the worst case is what the terms of the offers tell.
+    """
     case = _case(session, task, worst_of)
     brief = Brief(
         name=case.person.name,
@@ -107,7 +113,8 @@ def brief_for(session: Session, task: Task, *, worst_of: WorstOf = by_terms) -> 
     return write_brief(brief, case.locale)
 
 
-def _case(session: Session, task: Task, worst_of: WorstOf) -> _Case:
+def _case(session: Session, task: Task, worst_of: WorstOf | None) -> _Case:
+    catalogue = catalogue_of(session)
     _, level, chain, a_round, theme, revision = briefs.question(session, task.id)
     beside = approvals.tasks(session, level.id)
     asked = {person_id for one in beside for person_id in (one.person_id, one.owner_id, one.added_by_id) if person_id}
@@ -123,7 +130,8 @@ def _case(session: Session, task: Task, worst_of: WorstOf) -> _Case:
         said=briefs.decisions_said(session, theme.id),
         beside=beside,
         people=briefs.people_of(session, sorted(asked)),
-        worst_of=worst_of,
+        worst_of=worst_of or by_terms_of(catalogue),
+        catalogue=catalogue,
     )
 
 
@@ -222,17 +230,21 @@ def _offer_line(case: _Case, offer: Offer) -> OfferLine:
     words = Words(case.revision.content, case.locale)
     part = case.revision.content["offers"][offer.id]
     cost = case.worst_of(case.value, offer.id).cost
-    preset = standard_catalogue().presets.get(offer.preset)
-    title = offer.preset if preset is None else (preset.title.zh if case.locale == "zh" else preset.title.en)
+    preset = case.catalogue.of(offer.preset, offer.preset_version)
+    title = offer.preset if preset is None else preset.title.of(case.locale)
+    terms = words.mapping(part["parameters"])
+    read = words_of(offer, case.catalogue, currency=case.value.currency, language=case.locale)
+    more = [(words.word("parameters"), terms)] if read is not None else []
     return OfferLine(
         key=offer.id,
         name=offer.name,
         kind=f"{words.word(offer.kind.value)}, {title}",
-        terms=words.mapping(part["parameters"]),
+        terms=terms if read is None else read,
         limit="" if offer.total is None else str(offer.total),
         worst_case_cost="" if cost is None else money.in_words(cost, case.value.currency),
         details=[
-            (words.word(name), words.value(value, name) or "") for name, value in part.items() if name not in _NO_DETAIL
+            *more,
+            *((words.word(name), words.value(one, name) or "") for name, one in part.items() if name not in _NO_DETAIL),
         ],
     )
 

@@ -1,6 +1,7 @@
 """`themeline theme`: from a theme file to its end."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +23,9 @@ from console.verbs import verb_group
 from models.database import Database, DatabaseNotConfigured, DatabaseUnreachable
 from models.queries import alerts, approvals, steps, themes
 from models.theme import Revision, Theme
+from offers.presets import standard_catalogue
+from offers.service.exclusions import suggest_for
+from offers.service.presets import catalogue_of
 from settings import get_settings
 from themes.diff import diff
 from themes.document import Vocabulary, parse_theme
@@ -48,12 +52,15 @@ def _maybe_code(text: str) -> str:
 def validate(file: FileArgument, *, as_json: JsonOption = False) -> None:
     """Check a theme file; with a database that answers also what it names."""
     text, templates = read_theme_files(file)
-    theme = parse_theme(text, templates=templates, known=_known())
-    frozen = freeze(theme)
+    theme = _parsed(text, templates)
+    frozen, meets = freeze(theme), _meets(theme)
     if as_json:
-        print_json({"theme": theme.key, "hash": frozen.hash, "offers": dict(frozen.offer_hashes)})
+        offers = dict(frozen.offer_hashes)
+        print_json({"theme": theme.key, "hash": frozen.hash, "offers": offers, "meets": meets})
     else:
         typer.echo(f"theme {theme.key} is sound; its content is {frozen.hash}")
+        if meets:
+            typer.echo(meets)
 
 
 @app.command("draft")
@@ -71,7 +78,7 @@ def draft(
 ) -> None:
     """Draft a theme, save a new version of a draft, or edit a theme that is in review."""
     text, templates = read_theme_files(file)
-    theme = parse_theme(text, templates=templates, known=_known())
+    theme = _parsed(text, templates)
     parameters = {"theme_file": text, "login": login, "templates": dict(templates), "code": code}
     report_run(theme.key, run_flow("draft-theme/from-form", parameters), as_json=as_json)
 
@@ -194,7 +201,7 @@ def show_preview(
     public_url = get_settings().public_url
     if Path(theme).is_file():
         text, templates = read_theme_files(Path(theme))
-        value = parse_theme(text, templates=templates, known=_known())
+        value = _parsed(text, templates)
         recipient: Mapping[str, object] = sample(theme_key=value.key, public_url=public_url)
     else:
         with Database.from_settings().begin() as session:
@@ -208,13 +215,25 @@ def show_preview(
         typer.echo("\n\n".join(str(one) for one in previews))
 
 
-def _known() -> Vocabulary:
-    """What the database knows; without one only the file itself is checked."""
-    try:
-        with Database.from_settings().begin() as session:
-            return vocabulary(session)
-    except (DatabaseNotConfigured, DatabaseUnreachable, AudienceError):
-        return Vocabulary()
+def _meets(theme: ThemeValue) -> str:
+    """A line on offers that can take effect together; "" also where no database answers."""
+    with (
+        suppress(DatabaseNotConfigured, DatabaseUnreachable, AudienceError),
+        Database.from_settings().begin() as session,
+    ):
+        return suggest_for(session, theme).in_words(theme.key)
+    return ""
+
+
+def _parsed(text: str, templates: Mapping[str, str]) -> ThemeValue:
+    """Checked against what the database knows; without one only the file itself is."""
+    known, catalogue = Vocabulary(), standard_catalogue()
+    with (
+        suppress(DatabaseNotConfigured, DatabaseUnreachable, AudienceError),
+        Database.from_settings().begin() as session,
+    ):
+        known, catalogue = vocabulary(session, file=text), catalogue_of(session)
+    return parse_theme(text, templates=templates, known=known, catalogue=catalogue)
 
 
 def _brief(theme: Theme) -> dict[str, object]:

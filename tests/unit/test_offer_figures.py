@@ -8,8 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offers.effect import Bundle, By, Cheapest, Effect, Percent, Step, Target, Tiers, UnitAmount
 from offers.figures import MOST_EXCLUDED, OfferTerms, deepest_stack, figures_of, worst_cost
+from offers.preset import OfferKind
+from offers.preset_rule import Common, rule_of
 from offers.presets import standard_catalogue
+from offers.rule import Condition, Rule
+from offers.scope import EVERYTHING, Items, Scope
 
 
 def terms(
@@ -21,14 +26,13 @@ def terms(
     exclusive: bool = False,
     preset_version: int = 1,
 ) -> OfferTerms:
-    return OfferTerms(
-        id=id,
-        preset=preset,
-        preset_version=preset_version,
-        parameters=parameters or {},
-        total=total,
-        exclusive=exclusive,
-    )
+    found, given = standard_catalogue().of(preset, preset_version), parameters or {}
+    rule = None if found is None else rule_of(found, given, Common(id=id, kind=OfferKind.COUPON))
+    return OfferTerms(id=id, rule=rule, holds=given.get("coupons"), total=total, exclusive=exclusive)
+
+
+def of_rule(effect: Effect, **condition: Any) -> OfferTerms:
+    return OfferTerms(id="one", rule=Rule(id="one", effect=effect, condition=Condition(**condition)), total=10)
 
 
 def percent_off(basis_points: int, **of: Any) -> OfferTerms:
@@ -73,8 +77,9 @@ FIGURES: list[tuple[str, dict[str, Any], str | None, int | None]] = [
     ("free_freight", {}, "0", None),
     ("n_pieces", {"pieces": 2, "percent": 2_500}, "0.25", None),
     ("n_pieces", {"tiers": ({"pieces": 2, "percent": 1_000}, {"pieces": 3, "percent": 2_000})}, "0.2", None),
-    ("nth_piece", {"nth": 2, "percent": 5_000}, "0.5", None),
-    ("buy_a_get_b", {"buy": None, "get": None, "percent": 3_000}, "0.3", None),
+    # of each pair the cheaper one for half: a quarter of both at most
+    ("nth_piece", {"nth": 2, "percent": 5_000}, "0.25", None),
+    ("buy_a_get_b", {"buy": EVERYTHING, "get": EVERYTHING, "percent": 3_000}, "0.3", None),
     # a third, as a bound: rounded up
     ("cheapest_free", {"group": 3, "free": 1}, "0.3334", None),
     ("cheapest_free", {"group": 2, "free": 4}, "1", None),
@@ -101,6 +106,34 @@ def test_every_preset_of_the_catalogue_is_in_the_table_above_with_parameters_tha
     for preset, parameters, *_ in FIGURES:
         assert parameters.keys() <= presets[preset].parameters.keys()
         assert presets[preset].version == 1
+
+
+TEA = Scope(named=Items(category=frozenset({"tea"})))
+#: effect, its condition, deepest discount, most that one use takes off: what no preset of the catalogue has
+EFFECTS: list[tuple[Effect, dict[str, Any], str | None, int | None]] = [
+    # what has to be spent on other goods bounds nothing
+    (Percent(bp=5_000, cap=700), {"min_amount": 10_000, "scope": TEA}, "0.5", 700),
+    # a ladder by pieces, of amounts; one with amounts and shares; one that frees the freight as well
+    (Tiers(by=By.QTY, tiers=[Step(at=2, amount=300)]), {}, None, 300),
+    (Tiers(by=By.AMOUNT, tiers=[Step(at=1_000, amount=100, bp=500)]), {}, "0.15", None),
+    (Tiers(by=By.AMOUNT, tiers=[Step(at=1_000, amount=100, freight_free=True)]), {}, "0.1", None),
+    # the dearest of a group can be nearly all of it
+    (Cheapest(group=3, bp=5_000, target=Target.DEAREST), {}, "0.5", None),
+    (Cheapest(group=3, bp=5_000, target=Target.EACH_GROUP), {}, "0.1667", None),
+    # more of a group than there are in it is all of it
+    (Cheapest(group=2, n=4, bp=5_000), {}, "0.5", None),
+    # only prices tell
+    (UnitAmount(value=100), {}, None, None),
+    (Bundle(qty=2, price=100), {}, None, None),
+]
+
+
+@pytest.mark.parametrize(("effect", "condition", "depth", "one_use"), EFFECTS)
+def test_figures_come_from_what_an_offer_does_whatever_its_preset_is_called(
+    effect: Effect, condition: dict[str, Any], depth: str | None, one_use: int | None
+) -> None:
+    found = figures_of(of_rule(effect, **condition))
+    assert (found.deepest_discount, found.one_use) == (None if depth is None else Decimal(depth), one_use)
 
 
 def test_offer_without_a_total_has_no_worst_case_whatever_each_customer_may_have() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from channels.states import Channel
-from themes.document import Problem, ThemeInvalid, Vocabulary, parse_theme, template_names
+from themes.document import Problem, ThemeInvalid, Vocabulary, offers_elsewhere, parse_theme, template_names
 from themes.theme import Theme
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "womens-day"
@@ -396,9 +396,45 @@ def test_sms_may_be_a_registered_template_with_parameters() -> None:
 
 
 def test_exclusion_may_name_an_offer_of_another_theme() -> None:
-    known = Vocabulary(offers=frozenset({"spring-sale"}))
-    text = edited(("tea-lights-3-for-2]", "spring-sale]"))
-    assert read(text, known=known).excluded_from("women-20-off-100") == ("spring-sale",)
+    known = Vocabulary(offers=frozenset({"spring/sale"}))
+    text = edited(("tea-lights-3-for-2]", "spring/sale]"))
+    assert read(text, known=known).excluded_from("women-20-off-100") == ("spring/sale",)
+    assert read(text).excluded_from("women-20-off-100") == ("spring/sale",)  # what nobody knows is not checked
+    assert tuple(offers_elsewhere(text)) == ("giftware-eu", {"spring/sale"})
+
+
+def test_offer_of_this_theme_may_be_named_as_one_of_another_is_and_is_the_same() -> None:
+    text = edited(("[women-20-off-100, tea", "[womens-day-2027/women-20-off-100, tea"))
+    assert read(text) == read(TEXT)
+    assert offers_elsewhere(text).offers == frozenset()
+
+
+EXCLUDED_WRONGLY = [
+    # no such offer elsewhere
+    ("tea-lights-3-for-2]", "spring/sail]", "exclusions[0][1]", "did you mean 'spring/sale'?"),
+    # a theme that is named and no offer
+    ("tea-lights-3-for-2]", "spring/]", "exclusions[0][1]", "is empty"),
+    # two slashes
+    ("tea-lights-3-for-2]", "spring/sale/1]", "exclusions[0][1]", "contains a slash"),
+    # nothing of this theme
+    ("[women-20-off-100, tea-lights-3-for-2]", "[spring/sale, spring/other]", "exclusions[0]", "no offer of this"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "path", "said"), EXCLUDED_WRONGLY)
+def test_exclusion_of_what_is_not_there_is_told_with_its_place(old: str, new: str, path: str, said: str) -> None:
+    known = Vocabulary(offers=frozenset({"spring/sale", "spring/other"}))
+    found = [problem.message for problem in problems(edited((old, new)), known=known) if problem.path == path]
+    assert said in " ".join(found)
+
+
+def test_ladder_that_falls_and_a_scope_that_would_have_no_effect_are_refused() -> None:
+    falling = """tiers: [{at: "50", amount: "9"}, {at: "100", amount: "5"}]"""
+    text = edited(('at: "100.00"', falling), ('    amount: "20.00"\n', ""))
+    assert "steps rise" in {one.path: one.message for one in problems(text)}["coupons[0]"]
+    given = "preset: buy_a_get_b\n    buy: {product: ['1']}\n    get: {product: ['2']}\n    percent: 50"
+    text = edited(("preset: cheapest_free", given), ("    group: 3\n", ""))
+    assert "stands in buy, get" in {one.path: one.message for one in problems(text)}["activities[0].scope"]
 
 
 def test_what_is_not_known_outside_is_not_checked() -> None:

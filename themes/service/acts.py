@@ -15,6 +15,7 @@ from approval.service.people import IdentityRules
 from approval.service.signing import Signature
 from approval.states import OVERRIDES, DecisionKind
 from models.queries import themes
+from offers.service.presets import catalogue_of
 from themes.correction import Correction, parse_correction
 from themes.errors import DetailMissing
 from themes.revision import load
@@ -216,7 +217,9 @@ def read_correction(session: Session, request: Request) -> Correction | None:
         return None
     theme = require_theme(session, request.key)
     live = theme.draft if theme.revision_id is None else themes.revision_by_id(session, theme.revision_id).content
-    return parse_correction(request.correction, theme=load(live), known=vocabulary(session))
+    return parse_correction(
+        request.correction, theme=load(live), known=vocabulary(session), catalogue=catalogue_of(session)
+    )
 
 
 def _move_start(session: Session, request: Request, rules: IdentityRules, now: datetime) -> object:

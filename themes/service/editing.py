@@ -66,8 +66,8 @@ def revise(
         revision=revision,
         policy_key=value.policy,
         edit=Edit(
-            facts=facts_of_objects(value, audience_size=checked.audience),
-            facts_before=facts_of_objects(load(old_content), audience_size=before.reach.get("audience")),
+            facts=facts_of_objects(session, value, audience_size=checked.audience),
+            facts_before=facts_of_objects(session, load(old_content), audience_size=before.reach.get("audience")),
             decreased=lambda offer: only_decreases(old_content, content.content, offer_id=offer),
         ),
         reach=checked.as_reach(),

@@ -14,6 +14,7 @@ from approval.states import RoundState
 from channels.service.distribution import give_back
 from models.queries import approvals, themes
 from models.theme import Theme
+from offers.service.exclusions import with_exclusions
 from themes.errors import WindowOver
 from themes.lifecycle import Move, MoveRefused, ThemeState, allowed_moves
 from themes.revision import Revision, freeze, load
@@ -48,6 +49,9 @@ def submit(session: Session, *, key: str, signature: Signature, rules: IdentityR
     require_right(session, signature.login, owners(session, theme), act="submit", theme=theme, who=OWNERS)
     if value.window.ends_at <= now:
         raise WindowOver(key=key, ends_at=value.window.ends_at)
+    value = with_exclusions(session, theme, value)
+    frozen = freeze(value)
+    theme.draft = dict(frozen.content)
     checked = checked_for_review(session, theme, value, now)
     submitter = identify(session, login=signature.login, code=signature.code, rules=rules, now=now)
     revision = store_revision(session, theme, frozen, submitter.id, now)
@@ -59,7 +63,7 @@ def submit(session: Session, *, key: str, signature: Signature, rules: IdentityR
         theme=theme,
         revision=revision,
         policy_key=value.policy,
-        facts=facts_of_objects(value, audience_size=checked.audience),
+        facts=facts_of_objects(session, value, audience_size=checked.audience),
         reach=checked.as_reach(),
         now=now,
     )

@@ -10,17 +10,20 @@ from approval.states import ObjectKind
 from models.queries import themes
 from models.theme import Placement, Theme
 from models.theme import Revision as RevisionRow
+from offers.service.presets import catalogue_of
 from themes.errors import NobodyToReach, RecipientsLackVariables
-from themes.facts import facts_for
+from themes.facts import by_terms_of, facts_for
 from themes.revision import Revision, load
 from themes.service.preflight import Preflight, preflight
 from themes.theme import Theme as ThemeValue
 
 
-def facts_of_objects(value: ThemeValue, *, audience_size: int | None) -> FactsOf:
+def facts_of_objects(session: Session, value: ThemeValue, *, audience_size: int | None) -> FactsOf:
+    worst_of = by_terms_of(catalogue_of(session))
+
     def facts(kind: ObjectKind, key: str) -> Facts:
         offer_id = None if kind is ObjectKind.THEME else key
-        return facts_for(value, offer_id=offer_id, audience_size=audience_size)
+        return facts_for(value, offer_id=offer_id, audience_size=audience_size, worst_of=worst_of)
 
     return facts
 

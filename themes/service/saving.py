@@ -16,7 +16,9 @@ from channels.states import Channel
 from models.person import Person
 from models.queries import approvals, catalogue, people, provider_accounts, steps, themes
 from models.theme import Theme
-from themes.document import Vocabulary, parse_theme
+from offers.service.exclusions import keep_exclusions, known_offers, suggest, with_exclusions
+from offers.service.presets import catalogue_of
+from themes.document import Vocabulary, offers_elsewhere, parse_theme
 from themes.errors import ThemeNotDraft
 from themes.lifecycle import ThemeState
 from themes.recipient import VARIABLES
@@ -32,6 +34,7 @@ class Saved:
     key: str
     hash: str  # of the whole content, as a revision of it would have
     changed: bool  # False: the draft said the same already
+    meets: str = ""  # a line on offers that can take effect together, "" where there are none
 
 
 _ANOTHER_KEY = "draft it anew under another key"
@@ -41,8 +44,13 @@ _REMEDIES = {
 }
 
 
-def vocabulary(session: Session) -> Vocabulary:
-    """What a theme file may name."""
+def vocabulary(session: Session, *, file: str = "") -> Vocabulary:
+    """What a theme file may name; with the `file` also which of the offers elsewhere that it names there are.
+
+    Raises:
+        ThemeInvalid: the file is not YAML at all.
+    """
+    named = offers_elsewhere(file) if file else None
     return Vocabulary(
         product_lines=frozenset(themes.product_line_keys(session)),
         logins=frozenset(person.login for person in people.everybody(session)),
@@ -51,6 +59,7 @@ def vocabulary(session: Session) -> Vocabulary:
         accounts=_accounts(session),
         categories=frozenset(catalogue.categories(session)),
         recipient_variables=VARIABLES,
+        offers=known_offers(session, named.offers, product_line=named.product_line) if named else None,
     )
 
 
@@ -83,16 +92,20 @@ def save_draft(
     editor = require_person(session, login)
     if editor.disabled_at is not None:
         raise PersonDisabled(login=login)
-    value = parse_theme(text, templates=templates, known=vocabulary(session))
-    content = freeze(value)
+    value = parse_theme(
+        text, templates=templates, known=vocabulary(session, file=text), catalogue=catalogue_of(session)
+    )
     author = require_person(session, value.author)
     line_id = _product_line_id(session, value.product_line)
     require_line(session, editor, line_id)
     theme = _locked_theme(session, value, line_id, author.id, now)
     if theme.state not in {ThemeState.DRAFT, ThemeState.IN_REVIEW}:
         raise ThemeNotDraft(key=theme.key, state=theme.state, remedy=_REMEDIES.get(theme.state, _ANOTHER_KEY))
+    keep_exclusions(session, theme, value)
+    value = with_exclusions(session, theme, value)
+    content = freeze(value)
     if theme.draft == content.content:
-        return Saved(theme_id=theme.id, key=theme.key, hash=content.hash, changed=False)
+        return _said(session, theme, content, changed=False)
     before = theme.draft
     if theme.state is ThemeState.IN_REVIEW:
         check_edit(session, theme, editor=editor, proof=proof, product_line_id=line_id, now=now)
@@ -104,7 +117,12 @@ def save_draft(
     write_down(session, _saved(theme, content, login, flow_run_id, act), now=now)
     if theme.state is ThemeState.IN_REVIEW:
         revise(session, theme, value=value, content=content, editor=editor, now=now)
-    return Saved(theme_id=theme.id, key=theme.key, hash=content.hash, changed=True)
+    return _said(session, theme, content, changed=True)
+
+
+def _said(session: Session, theme: Theme, content: Revision, *, changed: bool) -> Saved:
+    meets = suggest(session, theme).in_words(theme.key)
+    return Saved(theme_id=theme.id, key=theme.key, hash=content.hash, changed=changed, meets=meets)
 
 
 def _note_editors(
