@@ -14,7 +14,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bare, email, operations, others, planning, preflight, sending, sink, task_per_recipient
+from benchmarks import bare, email, offers, operations, others, planning, preflight, sending, sink, task_per_recipient
 from benchmarks.audience import database
 from channels.states import Channel
 
@@ -147,6 +147,13 @@ def mails(scale: int) -> Rows:
     yield Result(name="email against smtp-source", value=measured.ratio, unit="times", bound=email.LEAST)
 
 
+def combinations(scale: int) -> Rows:
+    measured, name = offers.measure(offers.CARTS // scale), "best combination, 10 lines, 30 candidates"
+    yield Result(name=f"{name}: median", value=measured.median_ms, unit="ms", bound=10, at_most=True)
+    yield Result(name=f"{name}: 99th percentile", value=measured.p99_ms, unit="ms", bound=100, at_most=True)
+    yield Result(name=f"{name}: share that is exact", value=measured.exact, unit="of 1", bound=0.99)
+
+
 GROUPS: Mapping[str, Callable[[int], Rows]] = {
     "single": one_call_each,
     "batches": batches,
@@ -155,6 +162,7 @@ GROUPS: Mapping[str, Callable[[int], Rows]] = {
     "memory": memory,
     "two-senders": two_senders,
     "operations": ops,
+    "offers": combinations,
 }
 
 
