@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers
 
-.PHONY: env peers demo test test-peers scenarios-approval scenarios-delivery soak lint format bench bench-approval lock clean
+.PHONY: env peers demo test test-resilience test-peers scenarios-approval scenarios-delivery soak lint format bench bench-approval lock clean
 
 env: $(READY)
 
@@ -28,9 +28,15 @@ $(PEERS)/.ready: tests/peers/requirements.lock
 demo: $(READY)
 	$(BIN)/themeline demo $(if $(KEEP),--keep)
 
-# All but the scenarios, which have targets of their own below.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+
+# All but those that have targets of their own below.
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --ignore tests/scenarios
+	$(PYTEST) --ignore tests/scenarios --ignore tests/resilience
+
+# Whole installations whose parts are killed, replaced, bypassed and tampered with: what they lost has to come back. Some minutes.
+test-resilience: $(READY)
+	$(PYTEST) tests/resilience
 
 # What the providers' own libraries send and hear, against what our clients do.
 test-peers: $(READY) $(PEERS)/.ready

@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _needs_installation(path: str) -> bool:
-    in_it = "/acceptance/" in path or "test_scenarios_prefect.py" in path
+    in_it = "/acceptance/" in path or "/resilience/" in path or "test_scenarios_prefect.py" in path
     return in_it and not _makes_installations(path)
 
 

@@ -80,23 +80,17 @@ def cli(scene: Scene, tmp_path: Path) -> Iterator[CommandLine]:
     get_settings.cache_clear()
 
 
-@pytest.fixture(scope="session")
-def prefect_process() -> Iterator[None]:
-    """A Prefect server over SQLite, which takes long to start. Flows that are called run in this process."""
+@pytest.fixture(scope="module")
+def prefect_server() -> Iterator[None]:
+    """A Prefect server of the module's own, over SQLite; flows that are called run in this process.
+
+    Not for all modules: as long as there is one, threads of Prefect's draw random numbers, and property tests, which
+    have the same source, would not be repeatable.
+    """
     from prefect.testing.utilities import prefect_test_harness  # noqa: PLC0415 - see above
 
     with prefect_test_harness(server_startup_timeout=90):
         yield
-
-
-@pytest.fixture(scope="module")
-def prefect_server(prefect_process: None) -> None:  # noqa: ARG001 - it has to run
-    """The server as if it were new: no flow of another module, nor anything that belongs to one."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - see above
-
-    with get_client(sync_client=True) as client:
-        for flow in client.read_flows():
-            client.delete_flow(flow.id)
 
 
 @pytest.fixture

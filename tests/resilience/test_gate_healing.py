@@ -20,8 +20,8 @@ from console.demo.cast import Authenticator
 from console.prefect_api import PrefectRefused
 from models.approval import Task
 from models.queries import alerts, approvals, themes
-from tests.acceptance.patience import PatientPrefect
 from tests.acceptance.world import Prefect, World, secret_of, task_of, wait_until, world_of
+from tests.resilience.patience import PatientPrefect
 
 pytestmark = pytest.mark.timeout(480)  # the first test springs all the traps
 

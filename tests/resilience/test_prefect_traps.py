@@ -18,8 +18,8 @@ from approval.service.rounds import close_round
 from approval.states import RoundState, TaskState
 from console.prefect_api import PrefectApi, PrefectRefused
 from models.queries import approvals, themes
-from tests.acceptance.patience import PatientPrefect
 from tests.acceptance.world import JURY, ROOT, Prefect, World, task_of, wait_until, world_of
+from tests.resilience.patience import PatientPrefect
 from themes.service.finding import require_theme
 
 pytestmark = pytest.mark.timeout(480)  # the first test waits for the installation as well
