@@ -104,9 +104,7 @@ def read_source(text: str, *, is_not: str, line: int = 1) -> Source:
     Raises:
         SourceUnreadable: with line and column.
     """
-    node = _compose(text, line)
-    if not isinstance(node, yaml.MappingNode):
-        raise SourceUnreadable(Problem(path="", message=f"is not {is_not}"))
+    node = _top(text, line, Loader, is_not)
     reading = _Reading()
     values = reading.mapping(node, "")
     return Source(values=values, lines=reading.lines, problems=tuple(reading.problems))
@@ -118,9 +116,7 @@ def read_mapping(text: str, *, is_not: str) -> Mapping[str, object]:
     Raises:
         SourceUnreadable: also where a key is given twice, or a tag is not plain YAML's.
     """
-    node = _compose(text, 1, MergingLoader)
-    if not isinstance(node, yaml.MappingNode):
-        raise SourceUnreadable(Problem(path="", message=f"is not {is_not}"))
+    node = _top(text, 1, MergingLoader, is_not)
     if twice := list(_given_twice(node)):
         raise SourceUnreadable(*twice)
     try:
@@ -143,6 +139,8 @@ def _given_twice(root: yaml.Node) -> Iterator[Problem]:
         found += [value for _, value in node.value]
         first: dict[str, int] = {}
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # told when its value is made
             line = key.start_mark.line + 1
             if key.value in first:
                 yield Problem(
@@ -157,7 +155,14 @@ def join_path(path: str, key: str | int) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _compose(text: str, line: int, kind: type[Loader] = Loader) -> yaml.Node | None:
+def _top(text: str, line: int, kind: type[Loader], is_not: str) -> yaml.MappingNode:
+    node = _compose(text, line, kind)
+    if not isinstance(node, yaml.MappingNode):
+        raise SourceUnreadable(Problem(path="", message=f"is not {is_not}"))
+    return node
+
+
+def _compose(text: str, line: int, kind: type[Loader]) -> yaml.Node | None:
     if len(text) > MAX_CHARACTERS:
         message = f"is {len(text):,} characters long; {MAX_CHARACTERS:,} are read at most"
         raise SourceUnreadable(Problem(path="", message=message))
