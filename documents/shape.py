@@ -8,13 +8,12 @@ from functools import lru_cache
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError, create_model
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from documents.problem import Problem, did_you_mean, listed, shown
 from documents.source import join_path
 
-#: The type of a custom error that brings its own words: `message`, and what is `allowed`.
-UNFIT = "unfit"
+_UNFIT = "unfit"
 
 _WORDS = {
     "missing": "is missing",
@@ -40,6 +39,11 @@ _ALLOWED = {
     "enum": "{expected}",
     "literal_error": "{expected}",
 }
+
+
+def refuse(message: str, *, allowed: str = "") -> PydanticCustomError:
+    """What a model's own check raises: an error that brings its words, and is reported with just these."""
+    return PydanticCustomError(_UNFIT, "{message}", {"message": message, "allowed": allowed})
 
 
 @dataclass(slots=True)
@@ -128,7 +132,7 @@ def _report(model: type[BaseModel], detail: ErrorDetails, *, at: str, findings: 
         unknown_key(name, _keys_at(model, detail["loc"][:-1]), at=path.removesuffix(f".{name}"), findings=findings)
     elif kind == "missing":
         findings.add(path, "is missing")
-    elif kind == UNFIT:
+    elif kind == _UNFIT:
         findings.add(path, facts["message"], found=detail["input"], allowed=facts["allowed"])
     else:
         message = _WORDS.get(kind, detail["msg"][:1].lower() + detail["msg"][1:])

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from offers.cart import Cart
 from offers.errors import ForcedExcluded, ForcedUnknown
-from offers.presets import OfferKind
+from offers.preset import OfferKind
 from offers.pricing import Price, Pricer, State, Threshold
 from offers.reason import Reason, Why
 from offers.rule import Rule, excluded

@@ -10,6 +10,7 @@ from decimal import ROUND_CEILING, Decimal
 from math import prod
 from typing import TypeVar
 
+from offers.allocation import WHOLE
 from offers.effect import (
     Amount,
     By,
@@ -26,7 +27,6 @@ from offers.effect import (
 )
 from offers.rule import Rule
 
-WHOLE = 10_000  # basis points
 BASIS_POINT = Decimal("0.0001")
 #: With more offers than this in exclusions, the pairs are left out of account: a bound all the same, and at once.
 MOST_EXCLUDED = 16

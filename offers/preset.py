@@ -8,9 +8,8 @@ from functools import cached_property
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_validator
-from pydantic_core import PydanticCustomError
 
-from documents.shape import UNFIT
+from documents.shape import refuse
 
 
 class OfferKind(StrEnum):
@@ -29,10 +28,6 @@ class ParameterType(StrEnum):
     COUPONS = "coupons"
     SCOPE = "scope"
     STEPS = "steps"
-
-
-def _refuse(message: str, *, allowed: str = "") -> PydanticCustomError:
-    return PydanticCustomError(UNFIT, "{message}", {"message": message, "allowed": allowed})
 
 
 class _Entry(BaseModel):
@@ -55,12 +50,12 @@ class Parameter(_Entry):
     @model_validator(mode="after")
     def _fits_its_type(self) -> Self:
         if bool(self.choices) != (self.type is ParameterType.CHOICE):
-            raise _refuse("has to have `choices` where its type is choice, and nowhere else")
+            raise refuse("has to have `choices` where its type is choice, and nowhere else")
         if bool(self.fields) != (self.type is ParameterType.STEPS):
-            raise _refuse("has to have `fields` where its type is steps, and nowhere else")
+            raise refuse("has to have `fields` where its type is steps, and nowhere else")
         wanted = _DEFAULTS.get(self.type, ())
         if self.default is not None and (type(self.default) not in wanted or not self._allows(self.default)):
-            raise _refuse(f"has a default that is no {self.type} of its own")
+            raise refuse(f"has a default that is no {self.type} of its own")
         return self
 
     def _allows(self, value: object) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from documents.problem import did_you_mean, listed
 from documents.shape import Findings
 from documents.source import join_path
+from offers.allocation import WHOLE
 from offers.effect import EFFECTS, By, Per, Step, Target
 from offers.preset import Alternative, Parameter, ParameterType, Preset
 from offers.preset_template import FORMS, parameter_of, places
@@ -37,7 +38,6 @@ EFFECT_KEYS: Mapping[str, Mapping[str, Takes]] = MappingProxyType(
         "gift": {"one_of": ParameterType.PRODUCTS, "qty": _COUNT},
     }
 )
-WHOLE = 10_000  # basis points
 
 
 @dataclass(frozen=True, slots=True)

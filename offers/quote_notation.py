@@ -9,9 +9,8 @@ from types import MappingProxyType
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
-from pydantic_core import PydanticCustomError
 
-from documents.shape import UNFIT
+from documents.shape import refuse
 from offers.combination import Mode
 from offers.effect import By, Per, Step, Target
 from offers.preset import OfferKind
@@ -24,10 +23,6 @@ MOST_LINES = 500
 MOST_OFFERS = 200
 
 
-def _refuse(message: str, *, allowed: str = "") -> PydanticCustomError:
-    return PydanticCustomError(UNFIT, "{message}", {"message": message, "allowed": allowed})
-
-
 def _as_text(value: object) -> object:
     """A product may well be called 85123."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -35,7 +30,7 @@ def _as_text(value: object) -> object:
 
 def _not_blank(text: str) -> str:
     if not text.strip():
-        raise _refuse("is empty")
+        raise refuse("is empty")
     return text
 
 
@@ -45,7 +40,7 @@ def _instant(value: object) -> datetime:
     except ValueError:
         instant = None
     if instant is None or instant.tzinfo is None:
-        raise _refuse("is not a time with its zone", allowed="for example 2027-03-06T00:00+00:00")
+        raise refuse("is not a time with its zone", allowed="for example 2027-03-06T00:00+00:00")
     return instant
 
 
@@ -90,7 +85,7 @@ class ScopePart(ItemsPart):
     def _names_something(self) -> Self:
         named, excluded = bool(self.items()), bool(self.excluded.items())
         if self.everything == named and (named or not excluded):
-            raise _refuse("has to be everything or a list", allowed="{all: true}, or product, shop, category, brand")
+            raise refuse("has to be everything or a list", allowed="{all: true}, or product, shop, category, brand")
         return self
 
     def scope(self) -> Scope:
@@ -175,9 +170,9 @@ class StepPart(Part):
     @model_validator(mode="after")
     def _gives_one_thing(self) -> Self:
         if self.amount is not None and self.bp is not None:
-            raise _refuse("has an amount and a share: leave one out", allowed="amount or bp")
+            raise refuse("has an amount and a share: leave one out", allowed="amount or bp")
         if self.amount is None and self.bp is None and not self.freight_free:
-            raise _refuse("gives nothing", allowed="amount or bp, freight_free: true, or both")
+            raise refuse("gives nothing", allowed="amount or bp, freight_free: true, or both")
         return self
 
 

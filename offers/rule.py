@@ -20,7 +20,7 @@ from offers.effect import (
     UnitAmount,
     UnitPrice,
 )
-from offers.presets import OfferKind
+from offers.preset import OfferKind
 from offers.scope import EVERYTHING, Scope
 
 

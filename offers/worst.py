@@ -14,10 +14,11 @@ from fractions import Fraction
 from functools import cached_property
 from math import ceil
 
+from offers.allocation import WHOLE
 from offers.cart import Cart, CartLine
 from offers.combination import STANDARD, Bounds, choose
 from offers.effect import Amount, Bundle, By, Cheapest, Every, GoodsEffect, Per, Percent, Tiers
-from offers.figures import BASIS_POINT, WHOLE
+from offers.figures import BASIS_POINT
 from offers.pricing import Pricer, price
 from offers.rule import Condition, Rule
 

@@ -15,11 +15,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic import ValidationInfo as Info
-from pydantic_core import PydanticCustomError
 
 from channels.states import Channel
 from documents.problem import did_you_mean, listed
-from documents.shape import UNFIT
+from documents.shape import refuse
 from themes import local_time, money
 
 FALLBACK_ZONE = ZoneInfo("UTC")
@@ -48,10 +47,6 @@ class Notation:
     zone: ZoneInfo | None
     currency: str | None
     known: Vocabulary = field(default_factory=Vocabulary)
-
-
-def refuse(message: str, *, allowed: str = "") -> PydanticCustomError:
-    return PydanticCustomError(UNFIT, "{message}", {"message": message, "allowed": allowed})
 
 
 class Value(BaseModel):

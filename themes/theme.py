@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, PlainSerializer, ValidationInfo, fie
 
 from channels.states import Channel
 from documents.problem import did_you_mean, listed
+from documents.shape import refuse
 from offers.presets import OfferKind
 from themes.notation import (
     Amount,
@@ -32,7 +33,6 @@ from themes.notation import (
     Text,
     Value,
     Zone,
-    refuse,
 )
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.queries.access_paths import by_index
+from models.queries.access_paths import BY_INDEX
 from models.queries.arrays import plain_array
 
 #: The code of a delivery that is `capped` because its recipient has agreed to no further message.
@@ -47,9 +47,9 @@ _OWN = """
       AND dl.state = 'sending' AND dl.lease_owner = :sender
 """
 
-_LOCK_OWN = text(
-    f"SELECT id FROM one_time_subscriptions WHERE id = ANY(ARRAY(SELECT s.id {_OWN})) ORDER BY id FOR UPDATE"
-)
+_LOCK_OWN = text(f"""{BY_INDEX}
+    SELECT id FROM one_time_subscriptions WHERE id = ANY(ARRAY(SELECT s.id {_OWN})) ORDER BY id FOR UPDATE
+""")
 
 _LOOK = text(f"""
     SELECT dl.seq, s.id, s.remaining > 0 AS left_over,
@@ -73,7 +73,7 @@ _CAP = text("""
 
 _USES = "FROM subscription_uses r WHERE r.delivery_seq = ANY(CAST(:seqs AS bigint[]))"
 
-_LOCK_USED = text(f"""
+_LOCK_USED = text(f"""{BY_INDEX}
     SELECT id FROM one_time_subscriptions WHERE id = ANY(ARRAY(SELECT r.subscription_id {_USES})) ORDER BY id FOR UPDATE
 """)
 
@@ -112,7 +112,6 @@ def take(session: Session, *, distribution_id: int, sender: UUID, seqs: Sequence
 
     A delivery that has taken one before keeps that one.
     """
-    by_index(session)
     product_line_id, template = session.execute(_TEMPLATE, {"distribution_id": distribution_id}).one()
     own = {"distribution_id": distribution_id, "sender": sender, "seqs": plain_array(seqs)}
     of_template = {**own, "product_line_id": product_line_id, "template": template}
@@ -130,7 +129,6 @@ def take(session: Session, *, distribution_id: int, sender: UUID, seqs: Sequence
 
 def give_back(session: Session, *, seqs: Sequence[int]) -> None:
     """Of deliveries that did not use it after all."""
-    by_index(session)
     parameters = {"seqs": plain_array(seqs)}
     session.execute(_LOCK_USED, parameters)
     session.execute(_GIVE_BACK, parameters)
@@ -144,7 +142,6 @@ def use_up(session: Session, *, seqs: Sequence[int]) -> frozenset[int]:
     """
     if not seqs:
         return frozenset()
-    by_index(session)
     parameters = {"seqs": plain_array(seqs)}
     session.execute(_LOCK_USED, parameters)
     return frozenset(session.scalars(_USE_UP, parameters))

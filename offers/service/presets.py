@@ -36,9 +36,12 @@ class Known:
 
 def catalogue_of(session: Session) -> Catalogue:
     """What offers may be built from, and all that they were built from before."""
+    return _beside_the_standard(rows.applied(session))
+
+
+def _beside_the_standard(found: Sequence[RulePreset]) -> Catalogue:
+    """What was applied counts also where a later release brings another preset of that name and version."""
     standard = standard_catalogue()
-    found = rows.applied(session)
-    # What was applied counts also where a later release brings another preset of that name and version.
     return standard.beside(map(read, found)) if found else standard
 
 
@@ -54,8 +57,8 @@ def apply_presets(session: Session, *, text: str, where: str, by: str, now: date
 
 def known_presets(session: Session) -> Sequence[Known]:
     """Every version of every preset, by name and version."""
-    catalogue = catalogue_of(session)
-    stored = {(row.name, row.version): row for row in rows.applied(session)}
+    found = rows.applied(session)
+    catalogue, stored = _beside_the_standard(found), {(row.name, row.version): row for row in found}
     return [
         Known(
             preset=preset,
