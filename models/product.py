@@ -17,3 +17,4 @@ class Product(Base):
     shop: Mapped[str | None]
     brand: Mapped[str | None]
     cost_minor: Mapped[int | None]  # of one unit, in the same currency; None: not known
+    floor_minor: Mapped[int | None]  # no offer brings one unit below it; None: nothing keeps it up

@@ -2,6 +2,7 @@
 
 from models import (
     account,
+    api_key,
     approval,
     customer,
     delivery,
@@ -9,6 +10,7 @@ from models import (
     inquiry,
     limits,
     notice,
+    offer,
     order,
     person,
     plan,
@@ -24,6 +26,7 @@ from models.base import Base
 __all__ = [
     "Base",
     "account",
+    "api_key",
     "approval",
     "customer",
     "delivery",
@@ -31,6 +34,7 @@ __all__ = [
     "inquiry",
     "limits",
     "notice",
+    "offer",
     "order",
     "person",
     "plan",

@@ -6,6 +6,7 @@ for orders that fall under a threshold. Freight is paid back only with the last 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from offers.cart import Cart
 from offers.errors import LineUnknown, ReturnTooLarge
@@ -14,6 +15,11 @@ from offers.rule import Rule
 
 Units = Mapping[int, int]  # how many of each line
 NONE: Units = {}
+
+
+class RefundPolicy(StrEnum):
+    PRORATED = "prorated"
+    REPRICED = "repriced"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,8 +116,10 @@ def _check_times(offer: ReadOffer, window: Period, *, findings: Findings) -> Non
 
 def _check_limits(offer: ReadOffer, *, findings: Findings) -> None:
     total = offer.fields.get("total")
-    for name in ("per_customer", "per_day"):
-        limit = offer.fields.get(name)
+    limits = {name: offer.fields.get(name) for name in ("per_customer", "per_day", "per_customer_day")}
+    through = offer.fields.get("per_channel") or {}
+    limits |= {f"per_channel.{channel}": limit for channel, limit in through.items()}
+    for name, limit in limits.items():
         if total and limit and limit > total:
             findings.add(
                 f"{offer.path}.{name}", "is more than there are in total", found=limit, allowed=f"up to {total}"

@@ -1,6 +1,7 @@
 """Whether all that changed in an object are decreases of amounts: those that a policy may let its approvals outlive.
 
-They are the theme's budget and an offer's total. A smaller discount is none: it is another promise to the customer.
+They are the theme's budget, and an offer's budget and total. A smaller discount is none: it is another promise to the
+customer.
 """
 
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ def _decreased(before: Content | None, after: Content | None) -> bool:
     return _rest(before) == _rest(after) and all(_amount(after, name) <= _amount(before, name) for name in _AMOUNTS)
 
 
-#: A budget belongs to a theme part, a total to an offer.
+#: A budget is the theme's or an offer's, a total an offer's.
 _AMOUNTS = ("budget", "total")
 
 
@@ -41,7 +42,7 @@ def _rest(part: Content) -> dict[str, Any]:
 
 
 def _amount(part: Content, name: str) -> float:
-    """An offer without a total is unlimited."""
+    """An offer without a total, or without a budget, is unlimited."""
     value = part.get(name, inf)
     return float(value["minor"] if isinstance(value, Mapping) else value)
 

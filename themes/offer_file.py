@@ -15,9 +15,10 @@ from offers.errors import OfferError
 from offers.preset import OfferKind, Parameter, ParameterType, Preset
 from offers.preset_rule import Common, rule_of
 from offers.presets import Catalogue
+from offers.refund import RefundPolicy
 from themes.notation import Amount, Count, Flag, Key, Line, Notation, Percentage, Text
 from themes.offer_rule import plain_terms
-from themes.theme import Keys, Offer, Period, RedeemIn, Scope, Validity
+from themes.theme import Keys, Offer, PerChannel, Period, RedeemIn, Scope, Validity
 
 EVERYTHING = Scope.model_validate({"all": True})
 
@@ -35,10 +36,15 @@ class OfferFile(BaseModel):
     total: Count | None = None
     per_customer: Count | None = None
     per_day: Count | None = None
+    per_customer_day: Count | None = None
+    per_channel: PerChannel = Field(default_factory=dict)
+    budget: Amount | None = None
     redeem_in: tuple[RedeemIn, ...] = ()
     priority: Annotated[int, Field(strict=True, ge=-1_000_000, le=1_000_000)] = 0
     exclusive: Flag = False
     only_undiscounted: Flag = False
+    given_back: Flag = True
+    refund: RefundPolicy = RefundPolicy.PRORATED
 
 
 class CouponFile(OfferFile):

@@ -12,6 +12,7 @@ from channels.states import Channel
 from documents.problem import did_you_mean, listed
 from documents.shape import refuse
 from offers.presets import OfferKind
+from offers.refund import RefundPolicy
 from themes.notation import (
     Amount,
     Category,
@@ -110,6 +111,11 @@ class RedeemIn(StrEnum):
     POS_AFTER_PAYMENT = "pos_after_payment"
 
 
+def _by_name(limits: Mapping[RedeemIn, int]) -> dict[str, int]:
+    return {channel.value: limits[channel] for channel in sorted(limits)}
+
+
+PerChannel = Annotated[Mapping[RedeemIn, Count], PlainSerializer(_by_name)]
 Step = Mapping[str, Money | Percent | int]
 Parameter = Money | Percent | Scope | bool | int | str | tuple[str, ...] | tuple[Step, ...]
 
@@ -127,13 +133,18 @@ class Offer(Value):
     scope: Scope
     total: Count | None = None
     per_customer: Count | None = None
-    per_day: Count | None = None
+    per_day: Count | None = None  # of all customers together
+    per_customer_day: Count | None = None
+    per_channel: PerChannel = Field(default_factory=dict)
+    budget: Money | None = None  # what it may take off in all, goods and freight; None: as much as comes
     claim: Period | None = None  # an activity is not claimed
     valid: Validity
     redeem_in: Annotated[tuple[RedeemIn, ...], _Once] = ()
     priority: int = 0
     exclusive: bool = False
     only_undiscounted: bool = False
+    given_back: bool = True  # whether a cancelled order gives the use back
+    refund: RefundPolicy = RefundPolicy.PRORATED
 
 
 class Goals(Value):

@@ -313,20 +313,6 @@ def test_more_than_one_transactions_worth_is_cancelled_look_by_look(
     assert world.revocations()[Channel.PUSH].cancelled == CUSTOMERS
 
 
-def test_claims_are_closed_by_a_takedown_which_also_says_what_becomes_of_claimed_coupons(scene: Scene) -> None:
-    world = launched(scene)
-
-    def asked() -> tuple[bool, ClaimedRule | None]:
-        with scene.begin() as session:
-            return takedown.claims_closed(session, world.theme_id), takedown.claimed_rule(session, world.theme_id)
-
-    assert asked() == (False, None)
-    world.take_down(claimed="honour")
-    assert asked() == (True, ClaimedRule.HONOUR)
-    world.undo()
-    assert asked() == (True, ClaimedRule.HONOUR)
-
-
 def test_failures_of_a_theme_that_was_taken_down_are_not_retried(scene: Scene) -> None:
     world = launched(scene)
     run(sender(world.push, RecordingProvider(answer=refuse(ErrorClass.UNRECOGNISED))))

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from approval.service.record import Act, write_down
 from models.queries import steps
 from models.theme import Theme
+from offers.service import live
 from themes.lifecycle import FINAL_STATES, Move, ThemeState, move
 
 
@@ -24,7 +25,7 @@ def move_theme(
     flow_run_id: UUID | None = None,
     details: Mapping[str, object] | None = None,
 ) -> None:
-    """Move a locked theme on, and write the audit row and the timeline.
+    """Move a locked theme on, write the audit row and the timeline, and let its offers follow.
 
     Raises:
         MoveRefused: the table of moves has no such move from the state that the theme is in.
@@ -45,6 +46,7 @@ def move_theme(
     )
     write_down(session, act, now=now)
     _note_step(session, theme, before, now)
+    live.follow(session, theme, a_move, now=now)
 
 
 def _note_step(session: Session, theme: Theme, before: ThemeState, now: datetime) -> None:

@@ -20,10 +20,11 @@ from channels.states import Channel
 from models.queries import alerts, steps, takedowns, themes
 from models.takedown import Revocation, Takedown
 from models.theme import Theme
+from offers.service.live import void_held
 from themes.correction import Correction, load_correction
 from themes.lifecycle import Move, ThemeState, move
 from themes.revision import load
-from themes.revocation import ALERT_AFTER, LOOKS, TAKEN_DOWN, AlreadyTakenDown, ClaimedRule, RevocationState, look_at
+from themes.revocation import ALERT_AFTER, LOOKS, AlreadyTakenDown, ClaimedRule, RevocationState, look_at
 from themes.service.finding import require_right, require_theme, stewards
 from themes.service.moves import move_theme
 from themes.theme import Theme as ThemeValue
@@ -81,7 +82,7 @@ def take_down(
         now=now,
     )
     revision = themes.revision_by_id(session, theme.revision_id) if theme.revision_id is not None else None
-    move_theme(
+    move_theme(  # which closes its offers first: nobody uses a coupon while it is taken back
         session,
         theme,
         Move.TAKEDOWN,
@@ -92,6 +93,8 @@ def take_down(
         flow_run_id=signature.flow_run_id,
         details=_details(claimed, correction, cancelled),
     )
+    if ClaimedRule(claimed) is ClaimedRule.VOID:
+        void_held(session, theme, now=now)
     return theme.id
 
 
@@ -119,17 +122,6 @@ def undo_channels(session: Session, *, theme_id: int, now: datetime) -> Undone:
 def themes_to_undo(session: Session) -> Sequence[int]:
     """Ids of the themes that are taken down and not revoked yet."""
     return takedowns.themes_to_undo(session)
-
-
-def claims_closed(session: Session, theme_id: int) -> bool:
-    """Whether the coupons of a theme may not be claimed any more, because it was taken down."""
-    return themes.theme_by_id(session, theme_id).state in TAKEN_DOWN
-
-
-def claimed_rule(session: Session, theme_id: int) -> ClaimedRule | None:
-    """What becomes of coupons claimed before the takedown; None where there was none."""
-    found = takedowns.of_theme(session, theme_id)
-    return None if found is None else found[0].claimed
 
 
 def say_correction(session: Session, *, theme_id: int, value: ThemeValue) -> ThemeValue:
