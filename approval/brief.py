@@ -87,6 +87,16 @@ class Seat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LowestPrice:
+    """The product on which most is taken off, its price in the list and under these offers."""
+
+    product: str
+    listed: str
+    price: str
+    offers: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Money:
     """Amounts with their currency; "" or None: not known."""
 
@@ -94,6 +104,7 @@ class Money:
     worst_case_cost: str = ""
     deepest_discount: Decimal | None = None  # share of the price
     worst_margin: Decimal | None = None
+    lowest: LowestPrice | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +218,13 @@ def _money(brief: Brief, locale: str) -> list[list[tuple[str, str]]]:
             ("deepest_discount", word("up_to", locale, share=depth) if depth else unknown),
             ("worst_margin", margin or unknown),
         ],
+        [("lowest_price", _lowest(money.lowest, locale) if money.lowest else "")],
     ]
+
+
+def _lowest(lowest: LowestPrice, locale: str) -> str:
+    values = {"price": lowest.price, "listed": lowest.listed, "product": plain(lowest.product)}
+    return word("lowest_of", locale, offers=", ".join(map(plain, lowest.offers)), **values)
 
 
 def _return_to(brief: Brief, locale: str) -> str:

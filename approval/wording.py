@@ -45,6 +45,11 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "theme_budget": ("Budget of the theme", "主题预算"),
     "worst_case_cost": ("Worst-case cost", "最大成本"),
     "deepest_discount": ("Deepest discount", "最大折扣"),
+    "lowest_price": ("Lowest price", "最低售价"),
+    "lowest_of": (
+        "{price} instead of {listed}: {product}, with {offers}",
+        "{price}（原价 {listed}）：{product}，优惠 {offers}",
+    ),
     "worst_margin": ("Worst margin", "最低毛利率"),
     "up_to": ("up to {share}", "至多 {share}"),
     "not_known": ("not known", "未知"),

@@ -48,6 +48,7 @@ class Round(Base):
     number: Mapped[int]
     state: Mapped[RoundState]
     reach: Mapped[dict[str, Any]]  # recipients when it opened: "audience", and by channel
+    worst: Mapped[dict[str, Any]] = mapped_column(server_default="{}")  # by object, what products are sold for at worst
     opened_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
 

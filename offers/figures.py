@@ -46,6 +46,7 @@ class OfferTerms:
     rule: Rule | None  # None: nobody knows what it does by itself
     holds: Sequence[str] | None = None  # the coupons of a package
     total: int | None = None
+    budget: int | None = None  # it stops by itself once this is spent, minor units
     exclusive: bool = False
 
 
@@ -65,7 +66,8 @@ def figures_of(offer: OfferTerms, coupons: Collection[OfferTerms] = ()) -> Offer
         depth, one_use = _stacked(figures.deepest_discount for figures in held), _sum(one.one_use for one in held)
     else:
         depth, one_use = _UNKNOWN if offer.rule is None else _bounds(offer.rule)
-    cost = None if one_use is None or offer.total is None else one_use * offer.total
+    by_uses = None if one_use is None or offer.total is None else one_use * offer.total
+    cost = min((bound for bound in (by_uses, offer.budget) if bound is not None), default=None)
     return OfferFigures(deepest_discount=depth, one_use=one_use, worst_case_cost=cost)
 
 

@@ -9,7 +9,7 @@ from documents.problem import did_you_mean
 from offers.errors import ProductsInvalid
 
 NEEDED = ("sku", "name", "category", "price")
-COLUMNS = (*NEEDED, "brand", "shop", "cost")
+COLUMNS = (*NEEDED, "brand", "shop", "cost", "floor")
 MOST_TOLD = 20
 #: Of a price or a cost, in minor units: what the database keeps.
 HIGHEST = 2_147_483_647
@@ -17,7 +17,7 @@ HIGHEST = 2_147_483_647
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductRow:
-    """`price` and `cost` are of one unit, in minor units. None: not known."""
+    """`price`, `cost` and `floor`, below which no offer brings it, are of one unit, in minor units. None: not known."""
 
     sku: str
     name: str
@@ -26,6 +26,7 @@ class ProductRow:
     brand: str | None = None
     shop: str | None = None
     cost: int | None = None
+    floor: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,9 @@ class _Reading:
                 self.problems.append(f"line {line}: {name} is empty")
         if (first := self._lines.setdefault(given["sku"], line)) != line:
             self.problems.append(f"line {line}: the SKU {given['sku']!r} stands in line {first} already")
-        price, cost = self._amount(line, "price", given), self._amount(line, "cost", given)
+        price, cost, floor = (self._amount(line, name, given) for name in ("price", "cost", "floor"))
+        if price is not None and floor is not None and floor > price:
+            self.problems.append(f"line {line}: floor {given['floor']!r} is more than the price")
         if len(self.problems) > before or price is None:
             return None
         return ProductRow(
@@ -97,6 +100,7 @@ class _Reading:
             brand=given.get("brand") or None,
             shop=given.get("shop") or None,
             cost=cost,
+            floor=floor,
         )
 
     def _amount(self, line: int, name: str, given: Mapping[str, str]) -> int | None:

@@ -34,6 +34,7 @@ class Product:
     shop: str | None = None
     category: str | None = None
     brand: str | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,7 @@ def _groups(products: Iterable[Product], rules: Sequence[Rule], bounds: Bounds) 
 
     The cheapest come first: of them an amount off takes the largest share, and the others need not be priced.
     """
-    named = _named_skus(rules)
+    named = named_skus(rules)
     by_kind: dict[tuple[object, ...], _Before] = {}
     by_rules: dict[tuple[tuple[str, bool], ...], _Before] = {}
     groups: dict[tuple[object, ...], tuple[Product, _Before]] = {}
@@ -125,7 +126,8 @@ def _groups(products: Iterable[Product], rules: Sequence[Rule], bounds: Bounds) 
     return sorted(groups.values(), key=lambda group: (group[0].price, group[0].sku))
 
 
-def _named_skus(rules: Iterable[Rule]) -> AbstractSet[str]:
+def named_skus(rules: Iterable[Rule]) -> AbstractSet[str]:
+    """By which products are told apart one by one."""
     scopes = [scope for rule in rules for scope in (rule.scope, rule.condition.scope) if scope is not None]
     return {sku for scope in scopes for items in (scope.named, scope.excluded) for sku in items.sku}
 

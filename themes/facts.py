@@ -17,20 +17,28 @@ HUNDREDTH = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lowest:
+    """The product on which most is taken off; money is of one unit, in minor units."""
+
+    sku: str
+    name: str
+    listed: int
+    price: int
+    offers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Worst:
     """The worst that can come of a theme, or of one offer. None: not known."""
 
     cost: int | None = None  # minor units of the theme's currency
     deepest_discount: Decimal | None = None  # share of the price, 0 to 1
     margin: Decimal | None = None  # share of the price; negative is a loss
+    lowest: Lowest | None = None
 
 
 class WorstOf(Protocol):
-    """Prices the worst case of an offer, or of the whole theme where `offer_id` is None.
-
-    Whoever knows what products cost, as a solver over the catalogue does, is one of these: in place of `by_terms`,
-    its figures are those that conditions and briefs see.
-    """
+    """Prices the worst case of an offer, or of the whole theme where `offer_id` is None."""
 
     def __call__(self, theme: Theme, offer_id: str | None, /) -> Worst: ...
 
@@ -84,6 +92,7 @@ def terms_of(theme: Theme, offer: Offer, catalogue: Catalogue) -> OfferTerms:
         rule=rule_of_offer(theme, offer, catalogue),
         holds=held_coupons(catalogue.of(offer.preset, offer.preset_version), offer.parameters),
         total=offer.total,
+        budget=None if offer.budget is None else offer.budget.minor,
         exclusive=offer.exclusive,
     )
 

@@ -9,7 +9,18 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
-from approval.brief import Brief, Change, EarlierDecision, Exclusion, Money, OfferLine, Preview, Seat, write_brief
+from approval.brief import (
+    Brief,
+    Change,
+    EarlierDecision,
+    Exclusion,
+    LowestPrice,
+    Money,
+    OfferLine,
+    Preview,
+    Seat,
+    write_brief,
+)
 from approval.quorum import Quorum
 from approval.states import DecisionKind, LevelState, ObjectKind, TaskKind, TaskState
 from approval.wording import object_word
@@ -23,13 +34,14 @@ from settings import get_settings
 from themes import money
 from themes.diff import Change as FieldChange
 from themes.diff import Words, diff
-from themes.facts import WorstOf, by_terms_of
+from themes.facts import Lowest, WorstOf
 from themes.offer_rule import words_of
 from themes.preview import preview, preview_link
 from themes.recipient import sample
 from themes.revision import load
 from themes.theme import Offer
 from themes.theme import Theme as ThemeValue
+from themes.worst_case import by_products_of
 
 #: Told beside the diff, with what changed about them.
 _TOLD_APART = ("exclusions", "excluded_from")
@@ -80,7 +92,7 @@ class _Case:
 def brief_for(session: Session, task: Task, *, worst_of: WorstOf | None = None) -> str:
     """What the person of a task needs to know to decide, as Markdown in her language.
 
-    Without `worst_of` the worst case is what the terms of the offers tell.
+    Without `worst_of` the worst case is what the round was opened with.
     """
     case = _case(session, task, worst_of)
     brief = Brief(
@@ -130,7 +142,7 @@ def _case(session: Session, task: Task, worst_of: WorstOf | None) -> _Case:
         said=briefs.decisions_said(session, theme.id),
         beside=beside,
         people=briefs.people_of(session, sorted(asked)),
-        worst_of=worst_of or by_terms_of(catalogue),
+        worst_of=worst_of or by_products_of(catalogue, a_round.worst),
         catalogue=catalogue,
     )
 
@@ -204,6 +216,18 @@ def _money(case: _Case) -> Money:
         worst_case_cost="" if worst.cost is None else money.in_words(worst.cost, case.value.currency),
         deepest_discount=worst.deepest_discount,
         worst_margin=worst.margin,
+        lowest=_lowest(worst.lowest, case.value.currency),
+    )
+
+
+def _lowest(found: Lowest | None, currency: str) -> LowestPrice | None:
+    if found is None:
+        return None
+    return LowestPrice(
+        product=f"{found.name} ({found.sku})" if found.name else found.sku,
+        listed=money.in_words(found.listed, currency),
+        price=money.in_words(found.price, currency),
+        offers=found.offers,
     )
 
 

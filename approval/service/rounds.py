@@ -30,6 +30,7 @@ from models.queries import approvals, steps, themes
 from models.theme import Revision, Theme
 from themes.lifecycle import Move
 from themes.service.moves import move_theme
+from themes.worst_case import Stacks
 
 #: The facts of an object, by its kind and key.
 FactsOf = Callable[[ObjectKind, str], Facts]
@@ -52,19 +53,20 @@ def open_round(
     policy_key: str,
     facts: FactsOf,
     reach: Mapping[str, int],
+    worst: Stacks,
     now: datetime,
 ) -> Round:
     """Fix the chain of every object of a revision and ask the first levels. The theme is locked by the caller.
 
-    `reach`: recipients as they are counted now, "audience" and by channel, for the approvers' briefs. After a return
-    to the drafter everything is asked afresh; where the policy says `straight_back`, but for levels that were signed
-    on the same hash.
+    `reach`: recipients as they are counted now, "audience" and by channel, for the approvers' briefs, as is `worst`,
+    what products are sold for at worst. After a return to the drafter everything is asked afresh; where the policy
+    says `straight_back`, but for levels that were signed on the same hash.
 
     Raises:
         PolicyUnknown, PolicyOfOtherLine, ApproverUnknown, QuorumUnreachable, FallbackUnavailable
     """
     policy = _policy(session, theme, policy_key)
-    work = _new_round(session, theme, revision, policy=policy, reach=reach, now=now)
+    work = _new_round(session, theme, revision, policy=policy, reach=reach, worst=worst, now=now)
     signed = _signed_before_return(work)
     for subject in subjects_of(theme, revision):
         open_chain(work, subject, facts(subject.kind, subject.key), signed.get((subject.key, subject.hash), {}))
@@ -87,6 +89,7 @@ def _new_round(
     *,
     policy: PolicyRow,
     reach: Mapping[str, int],
+    worst: Stacks,
     now: datetime,
 ) -> RoundWork:
     a_round = Round(
@@ -96,6 +99,7 @@ def _new_round(
         number=approvals.next_round_number(session, theme.id),
         state=RoundState.OPEN,
         reach=dict(reach),
+        worst=dict(worst),
         opened_at=now,
     )
     session.add(a_round)
@@ -123,6 +127,7 @@ def revise_round(
     policy_key: str,
     edit: Edit,
     reach: Mapping[str, int],
+    worst: Stacks,
     now: datetime,
 ) -> Round:
     """Go on to the next round after an edit: what the edit did not touch stands, the rest is asked afresh.
@@ -132,7 +137,7 @@ def revise_round(
     """
     policy = _policy(session, theme, policy_key)
     _end_round(session, theme, before, RoundState.REVISED, now)
-    work = _new_round(session, theme, revision, policy=policy, reach=reach, now=now)
+    work = _new_round(session, theme, revision, policy=policy, reach=reach, worst=worst, now=now)
     old = {(chain.object_kind, chain.object_key): chain for chain in approvals.chains(session, before.id)}
     stands: list[tuple[Chain, Subject]] = []
     asked: list[tuple[Subject, dict[str, int]]] = []

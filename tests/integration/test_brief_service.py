@@ -271,6 +271,25 @@ def test_whoever_prices_the_worst_case_is_asked_for_the_object_itself(asked: Sce
     assert told.count("costs at most 0.07 GBP") == 3
 
 
+def test_brief_tells_the_lowest_price_as_it_was_when_the_round_opened(scene: Scene) -> None:
+    scene.run("UPDATE products SET cost_minor = 290")
+    scene.draft()
+    scene.submit()
+    scene.run("UPDATE products SET unit_price_minor = 1000")
+    told = brief(scene, "bob")
+    assert "**Lowest price** 1.96 GBP instead of 2.95 GBP: HOLDER \\(1\\), with tea\\-lights\\-3\\-for\\-2" in told
+    assert "**Worst margin** -47.46 %" in told
+
+
+def test_floor_and_the_guard_of_the_margin_keep_the_lowest_price_up(scene: Scene) -> None:
+    scene.run("UPDATE products SET cost_minor = 200", "UPDATE product_lines SET least_margin_bp = 2000")
+    scene.draft()
+    scene.submit()
+    told = brief(scene, "bob")
+    assert "**Lowest price** 2.50 GBP" in told
+    assert "**Worst margin** 20 %" in told
+
+
 def test_brief_takes_few_queries_however_many_decisions_there_are(asked: Scene) -> None:
     asked.answer("bob")
     for about in (REDUCTION, FREIGHT):

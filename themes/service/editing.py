@@ -15,6 +15,7 @@ from themes.decreases import only_decreases
 from themes.errors import ProductLineFixed, WindowOver
 from themes.revision import Revision, load
 from themes.service.revising import checked_for_review, facts_of_objects, store_revision
+from themes.service.worst_case import stacks
 from themes.theme import Theme as ThemeValue
 
 
@@ -59,6 +60,8 @@ def revise(
     old_content = themes.revision_by_id(session, before.revision_id).content
     revision = store_revision(session, theme, content, editor.id, now)
     theme.revision_id = revision.id
+    old_value = load(old_content)
+    worst, worst_before = stacks(session, value), stacks(session, old_value)
     revise_round(
         session,
         theme=theme,
@@ -66,10 +69,13 @@ def revise(
         revision=revision,
         policy_key=value.policy,
         edit=Edit(
-            facts=facts_of_objects(session, value, audience_size=checked.audience),
-            facts_before=facts_of_objects(session, load(old_content), audience_size=before.reach.get("audience")),
+            facts=facts_of_objects(session, value, stacks=worst, audience_size=checked.audience),
+            facts_before=facts_of_objects(
+                session, old_value, stacks=worst_before, audience_size=before.reach.get("audience")
+            ),
             decreased=lambda offer: only_decreases(old_content, content.content, offer_id=offer),
         ),
         reach=checked.as_reach(),
+        worst=worst,
         now=now,
     )

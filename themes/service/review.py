@@ -21,6 +21,7 @@ from themes.revision import Revision, freeze, load
 from themes.service.finding import OWNERS, author, last_signers, owners, recallers, require_right, require_theme
 from themes.service.moves import move_theme
 from themes.service.revising import checked_for_review, facts_of_objects, store_revision
+from themes.service.worst_case import stacks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +59,15 @@ def submit(session: Session, *, key: str, signature: Signature, rules: IdentityR
     theme.revision_id = revision.id
     theme.starts_at, theme.ends_at = value.window.starts_at, value.window.ends_at  # an earlier launch may have moved it
     _move(session, theme, Move.SUBMIT, signature, now, object_hash=revision.hash)
+    worst = stacks(session, value)
     a_round = open_round(
         session,
         theme=theme,
         revision=revision,
         policy_key=value.policy,
-        facts=facts_of_objects(session, value, audience_size=checked.audience),
+        facts=facts_of_objects(session, value, stacks=worst, audience_size=checked.audience),
         reach=checked.as_reach(),
+        worst=worst,
         now=now,
     )
     return Submitted(

@@ -12,14 +12,15 @@ from models.theme import Placement, Theme
 from models.theme import Revision as RevisionRow
 from offers.service.presets import catalogue_of
 from themes.errors import NobodyToReach, RecipientsLackVariables
-from themes.facts import by_terms_of, facts_for
+from themes.facts import facts_for
 from themes.revision import Revision, load
 from themes.service.preflight import Preflight, preflight
 from themes.theme import Theme as ThemeValue
+from themes.worst_case import Stacks, by_products_of
 
 
-def facts_of_objects(session: Session, value: ThemeValue, *, audience_size: int | None) -> FactsOf:
-    worst_of = by_terms_of(catalogue_of(session))
+def facts_of_objects(session: Session, value: ThemeValue, *, stacks: Stacks, audience_size: int | None) -> FactsOf:
+    worst_of = by_products_of(catalogue_of(session), stacks)
 
     def facts(kind: ObjectKind, key: str) -> Facts:
         offer_id = None if kind is ObjectKind.THEME else key

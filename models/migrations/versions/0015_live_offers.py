@@ -274,9 +274,11 @@ def upgrade() -> None:
     op.add_column("product_lines", sa.Column("least_margin_bp", sa.Integer(), nullable=True))
     op.add_column("product_lines", sa.Column("offers_version", sa.BigInteger(), server_default="0", nullable=False))
     op.add_column("products", sa.Column("floor_minor", sa.Integer(), nullable=True))
+    op.add_column("rounds", sa.Column("worst", postgresql.JSONB(), server_default="{}", nullable=False))
 
 
 def downgrade() -> None:
+    op.drop_column("rounds", "worst")
     op.drop_column("product_lines", "offers_version")
     op.drop_column("product_lines", "least_margin_bp")
     op.drop_column("products", "floor_minor")
