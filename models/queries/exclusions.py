@@ -33,7 +33,7 @@ _OF_THEME = text("""
 # Held before any of them is changed: of two themes that drop a pair at the same time the later one finds it dropped by
 # the other, and takes it away.
 _HOLD = text("""
-    SELECT FROM exclusions WHERE :theme_id IN (one_theme_id, other_theme_id)
+    SELECT 1 FROM exclusions WHERE :theme_id IN (one_theme_id, other_theme_id)
     ORDER BY one_theme_id, one_offer, other_theme_id, other_offer FOR UPDATE
 """)
 _NAMED = """
@@ -113,19 +113,23 @@ def pairs_of(session: Session, theme_id: int) -> Sequence[Pair]:
     return [Pair(**row) for row in rows]
 
 
-def keep_pairs(session: Session, *, theme_id: int, named: Collection[tuple[str, ExistingOffer]]) -> None:
-    """Let a theme's file name just these, each an own offer and one elsewhere; what the other side names stays."""
+def keep_pairs(session: Session, *, theme_id: int, named: Collection[tuple[str, ExistingOffer]]) -> bool:
+    """Let a theme's file name just these, each an own offer and one elsewhere; what the other side names stays.
+
+    Returns whether there is, or was, any.
+    """
     values = {
         "theme_id": theme_id,
         "owns": text_array(own for own, _ in named),
         "themes": plain_array(other.theme_id for _, other in named),
         "others": text_array(other.offer for _, other in named),
     }
-    session.execute(_HOLD, values)
+    held = session.execute(_HOLD, values).all()
     if named:
         session.execute(_NAME, values)
     for statement in _DROP:
         session.execute(statement, values)
+    return bool(held or named)
 
 
 def offers_in(

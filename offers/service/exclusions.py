@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from models.queries import catalogue, exclusions, themes
+from models.queries import catalogue, exclusions, live_offers, themes
 from models.queries.exclusions import OffersOf
 from models.theme import Theme
 from offers.overlap import Reach
@@ -54,7 +54,8 @@ def keep_exclusions(session: Session, theme: Theme, value: ThemeValue) -> None:
     there = exclusions.existing(session, _split(other for _, other in pairs), product_line=value.product_line)
     by_name = {elsewhere(one.theme, one.offer): one for one in there}
     named = [(own, by_name[other]) for own, other in pairs if other in by_name]
-    exclusions.keep_pairs(session, theme_id=theme.id, named=named)
+    if exclusions.keep_pairs(session, theme_id=theme.id, named=named):
+        live_offers.changed(session, product_line_id=theme.product_line_id)
 
 
 def with_exclusions(session: Session, theme: Theme, value: ThemeValue) -> ThemeValue:
