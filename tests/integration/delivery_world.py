@@ -14,7 +14,7 @@ from sqlalchemy import Select, select, text
 from sqlalchemy.orm import Session
 
 from channels import service
-from channels.engine import MOVES, Backoff
+from channels.engine import Backoff
 from channels.line import Line
 from channels.message import Capabilities, Message, Outcome, PushContent
 from channels.sender import Sender, SenderReport
@@ -214,25 +214,6 @@ def _insert_customers(session: Session, line: int, channel: Channel, name: str, 
         ),
         {"line": line, "channel": channel},
     )
-
-
-def guard_moves(database: Database) -> None:
-    """From now on the database itself refuses a change of state that is not in the table of moves."""
-    allowed = ", ".join(f"'{origin.value}>{target.value}'" for origin, target in MOVES)
-    with database.begin() as session:
-        session.execute(
-            text(
-                "CREATE OR REPLACE FUNCTION refuse_move() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-                f" IF OLD.state <> NEW.state AND (OLD.state || '>' || NEW.state) NOT IN ({allowed}) THEN"
-                " RAISE EXCEPTION 'no such move: % > %', OLD.state, NEW.state; END IF; RETURN NEW; END $$"
-            )
-        )
-        session.execute(
-            text(
-                "CREATE OR REPLACE TRIGGER guard_moves BEFORE UPDATE OF state ON deliveries"
-                " FOR EACH ROW EXECUTE FUNCTION refuse_move()"
-            )
-        )
 
 
 def push_text(recipient: Mapping[str, Any]) -> PushContent:

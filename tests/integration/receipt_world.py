@@ -8,11 +8,13 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from channels.engine import MOVES
 from channels.message import Receipt, ReceiptKind
 from channels.service.receipts import Stored, join_waiting, store
 from channels.states import Channel, ErrorClass
 from models.database import Database
-from tests.integration.delivery_world import World, guard_moves, make_world
+from tests.integration.delivery_world import World, make_world
+from tests.integration.moves_guard import guard_moves
 
 BEGAN = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
@@ -44,7 +46,7 @@ class ReceiptWorld:
     def __init__(self, database: Database, *, customers: int = 3, channel: Channel = Channel.SMS) -> None:
         self.world: World = make_world(database, customers=customers, channel=channel, provider="aliyun")
         self.world.plan()
-        guard_moves(database)
+        guard_moves(database, "deliveries", MOVES)
         self.database = database
         self.account_id = int(self.world.rows("SELECT account_id FROM distributions WHERE id = :distribution_id")[0][0])
         self.deliveries: Sequence[Taken] = [

@@ -16,10 +16,12 @@ from pathlib import Path
 import pytest
 import requests
 
+from channels.engine import MOVES
 from channels.states import Channel
 from models.database import Database
 from sandbox.process import started
-from tests.integration.delivery_world import World, guard_moves, make_world
+from tests.integration.delivery_world import World, make_world
+from tests.integration.moves_guard import guard_moves
 
 CUSTOMERS = 2_000  # per channel
 KILLS = 5  # per channel
@@ -35,7 +37,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _only_moves_of_the_table(database: Database) -> None:
-    guard_moves(database)
+    guard_moves(database, "deliveries", MOVES)
 
 
 class Senders:

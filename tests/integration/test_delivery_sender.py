@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from channels import service
+from channels.engine import MOVES
 from channels.errors import KeysRefused, SenderTakenForDead
 from channels.message import Message, Outcome
 from channels.states import DeliveryState, ErrorClass
@@ -18,7 +19,6 @@ from tests.integration.delivery_world import (
     RecordingProvider,
     World,
     accept,
-    guard_moves,
     make_world,
     push_text,
     refuse,
@@ -26,11 +26,12 @@ from tests.integration.delivery_world import (
     until,
     until_reaped,
 )
+from tests.integration.moves_guard import guard_moves
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _only_moves_of_the_table(database: Database) -> None:
-    guard_moves(database)
+    guard_moves(database, "deliveries", MOVES)
 
 
 def test_everybody_planned_is_sent_to_once_and_every_try_is_on_record(database: Database) -> None:

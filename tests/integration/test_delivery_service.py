@@ -11,18 +11,20 @@ from uuid import UUID, uuid4
 import pytest
 
 from channels import service
+from channels.engine import MOVES
 from channels.message import Message, Outcome
 from channels.service.errors import AccountUnfit, DeliveryThemeUnknown, DeliveryUnknown, DistributionClosed, NotInDoubt
 from channels.service.retry import RetryReport
 from channels.states import Channel, DeliveryState, ErrorClass
 from models.database import Database
 from models.queries.delivery_rows import RowFilter
-from tests.integration.delivery_world import RecordingProvider, World, accept, guard_moves, make_world, refuse, run
+from tests.integration.delivery_world import RecordingProvider, World, accept, make_world, refuse, run
+from tests.integration.moves_guard import guard_moves
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _only_moves_of_the_table(database: Database) -> None:
-    guard_moves(database)
+    guard_moves(database, "deliveries", MOVES)
 
 
 _ID = "customer_id IN (SELECT id FROM customers WHERE product_line_id = :line AND external_id = :who)"

@@ -10,6 +10,7 @@ import pytest
 from prefect.logging import disable_run_logger
 
 from channels import service
+from channels.engine import MOVES
 from channels.errors import SenderTakenForDead
 from channels.line import Line
 from channels.message import Message, Outcome, PushContent
@@ -23,7 +24,6 @@ from tests.integration.delivery_world import (
     RecordingProvider,
     World,
     accept,
-    guard_moves,
     make_world,
     push_text,
     refuse,
@@ -31,13 +31,14 @@ from tests.integration.delivery_world import (
     until,
     until_reaped,
 )
+from tests.integration.moves_guard import guard_moves
 
 SOON = timedelta(hours=1)  # long after any lease here
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _only_moves_of_the_table(database: Database) -> None:
-    guard_moves(database)
+    guard_moves(database, "deliveries", MOVES)
 
 
 def now() -> datetime:

@@ -3,11 +3,13 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+from channels.engine import MOVES
 from channels.message import Message, Outcome
 from channels.states import Channel, ErrorClass
 from models.database import Database
-from tests.integration.delivery_world import RecordingProvider, World, accept, guard_moves, run
+from tests.integration.delivery_world import RecordingProvider, World, accept, run
 from tests.integration.limits_world import GB, Theme, make_line
+from tests.integration.moves_guard import guard_moves
 
 DAILY = "caps: [{cap: one a day, channels: [push], most: 1, per: 24h}]"
 
@@ -26,7 +28,7 @@ def world_of(theme: Theme) -> World:
 
 
 def test_two_themes_that_are_sent_at_once_reach_each_person_once(database: Database) -> None:
-    guard_moves(database)
+    guard_moves(database, "deliveries", MOVES)
     line = make_line(database, [GB] * 300)
     line.limit(DAILY)
     provider = RecordingProvider()
@@ -61,7 +63,7 @@ def test_what_one_theme_could_not_send_leaves_room_for_the_next(database: Databa
 
 
 def test_in_quiet_hours_nothing_leaves_and_the_sender_says_when_to_come_back(database: Database) -> None:
-    guard_moves(database)
+    guard_moves(database, "deliveries", MOVES)
     now = datetime.now(UTC)
     quiet = f"{now - timedelta(hours=1):%H:%M}-{now + timedelta(hours=2):%H:%M}"
     line = make_line(database, [("GB", "UTC")] * 5)

@@ -32,6 +32,7 @@ from settings import get_settings
 from tasks.connection import database as installation_database
 from tasks.notices import Terms, send_due, send_notices
 from tests.integration.delivery_world import RecordingProvider, accept, refuse, run
+from tests.integration.moves_guard import guard_moves
 from tests.integration.notice_world import BACKOFF, KEY, LEASE, UI, World, make_world
 from tests.integration.scene import LINE, Scene
 
@@ -46,22 +47,7 @@ def providers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _only_moves_of_the_table(database: Database) -> None:
-    """From now on the database itself refuses a change of state that is not in the table of moves."""
-    allowed = ", ".join(f"'{origin.value}>{target.value}'" for origin, target in MOVES)
-    with database.begin() as session:
-        session.execute(
-            text(
-                "CREATE FUNCTION refuse_notice_move() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-                f" IF OLD.state <> NEW.state AND (OLD.state || '>' || NEW.state) NOT IN ({allowed}) THEN"
-                " RAISE EXCEPTION 'no such move: % > %', OLD.state, NEW.state; END IF; RETURN NEW; END $$"
-            )
-        )
-        session.execute(
-            text(
-                "CREATE TRIGGER guard_moves BEFORE UPDATE OF state ON notices"
-                " FOR EACH ROW EXECUTE FUNCTION refuse_notice_move()"
-            )
-        )
+    guard_moves(database, "notices", MOVES)
 
 
 @pytest.fixture

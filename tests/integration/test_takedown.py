@@ -10,13 +10,15 @@ import pytest
 
 from approval.errors import CodeReused, CodeWrong, CommentRequired
 from channels import service
+from channels.engine import MOVES
 from channels.message import Message, Outcome
 from channels.service.errors import NotSentAgain
 from channels.service.retry import Settlement
 from channels.states import Channel, ErrorClass
 from models.delivery import Distribution, DistributionState
 from models.queries import distributions, plans
-from tests.integration.delivery_world import LEASE, RecordingProvider, accept, guard_moves, refuse, run, until
+from tests.integration.delivery_world import LEASE, RecordingProvider, accept, refuse, run, until
+from tests.integration.moves_guard import guard_moves
 from tests.integration.scene import KEY, Scene
 from tests.integration.takedown_world import (
     CUSTOMERS,
@@ -45,7 +47,7 @@ def claim(world: Launched, limit: int = 1_000) -> int:
 def test_takedown_of_a_live_or_paused_theme_stops_it_and_cancels_what_waits_in_the_same_transaction(
     scene: Scene, state: ThemeState
 ) -> None:
-    guard_moves(scene.database)
+    guard_moves(scene.database, "deliveries", MOVES)
     world = launched(scene, channels=BOTH)
     world.push.set_theme(state)
     assert world.take_down(claimed="void") == world.theme_id
@@ -328,7 +330,7 @@ def mixed(message: Message) -> Outcome:
 
 
 def test_retrying_rows_are_cancelled_and_sums_hold(scene: Scene) -> None:
-    guard_moves(scene.database)
+    guard_moves(scene.database, "deliveries", MOVES)
     world = launched(scene)
     asyncio.run(one_round(world, RecordingProvider(answer=mixed)))
     world.take_down()

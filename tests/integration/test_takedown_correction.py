@@ -7,13 +7,15 @@ from datetime import timedelta
 import pytest
 
 from channels import service
+from channels.engine import MOVES
 from channels.message import EmailContent, Message, Outcome, PushContent, SmsContent
 from channels.service.errors import AccountUnfit
 from channels.states import Channel, DeliveryState, ErrorClass, Purpose
 from models.delivery import DistributionState
 from models.queries import distributions
 from models.queries.delivery_rows import RowFilter
-from tests.integration.delivery_world import RecordingProvider, World, accept, guard_moves, refuse, run
+from tests.integration.delivery_world import RecordingProvider, World, accept, refuse, run
+from tests.integration.moves_guard import guard_moves
 from tests.integration.scene import KEY, Scene
 from tests.integration.takedown_world import CUSTOMERS, Launched, launched, now, parsed_theme, sender
 from themes.lifecycle import ThemeState
@@ -51,7 +53,7 @@ def addresses(world: World, *states: str) -> set[str]:
 
 
 def taken_down_after_some_were_reached(scene: Scene, correction: str = PUSH) -> Launched:
-    guard_moves(scene.database)
+    guard_moves(scene.database, "deliveries", MOVES)
     world = launched(scene)
     run(sender(world.push, RecordingProvider(answer=answer)))
     world.take_down(correction=world.correction(correction))

@@ -14,9 +14,11 @@ import pytest
 import requests
 from sqlalchemy import text
 
+from channels.engine import MOVES
 from channels.states import Channel
 from sandbox.process import started
-from tests.integration.delivery_world import RecordingProvider, guard_moves, run
+from tests.integration.delivery_world import RecordingProvider, run
+from tests.integration.moves_guard import guard_moves
 from tests.integration.scene import Scene
 from tests.integration.takedown_world import Launched, launched, sender
 from themes.lifecycle import ThemeState
@@ -89,7 +91,7 @@ def wait_until_sending(scene: Scene) -> None:
 def test_takedown_stops_every_process_and_corrects_exactly_those_who_may_have_been_reached(
     scene: Scene, sandbox: str
 ) -> None:
-    guard_moves(scene.database)
+    guard_moves(scene.database, "deliveries", MOVES)
     world = with_many_customers(scene)
     sending = [process(world, sandbox) for _ in range(2)]
     try:

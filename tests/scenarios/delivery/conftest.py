@@ -9,9 +9,10 @@ from sqlalchemy import text
 
 from approval.secrecy import Cipher, new_key
 from approval.service.people import IdentityRules
+from channels.engine import MOVES
 from models import database as db
 from sandbox.process import Running, started
-from tests.integration.delivery_world import guard_moves
+from tests.integration.moves_guard import guard_moves
 from tests.integration.scene import Scene, populate
 from tests.postgres import admin, with_database
 from tests.scenarios.delivery.clock import Clock
@@ -44,7 +45,7 @@ def staged(postgres: str, template: str, sandbox: Running) -> Staged:
     approve_themes(scene)
     with database.begin() as session:  # those were there for the approvers to see somebody reached
         session.execute(text("DELETE FROM customers"))
-    guard_moves(database)
+    guard_moves(database, "deliveries", MOVES)
     database.dispose()
     return Staged(name=name, scene=scene, key=key, sandbox=sandbox)
 
