@@ -54,6 +54,7 @@ def engine_for(url: str, *, pool_size: int = 5) -> Engine:
         pool_size=pool_size,
         pool_pre_ping=True,
         connect_args={"options": "-c timezone=UTC", "application_name": "themeline"},
+        hide_parameters=True,  # codes and addresses are among them, and errors are logged
     )
 
 

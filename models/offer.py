@@ -218,5 +218,5 @@ class KeptAnswer(Base):
     product_line_id: Mapped[int] = mapped_column(ForeignKey("product_lines.id"), primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     request_hash: Mapped[str]  # SHA-256 of verb and content
-    answer: Mapped[dict[str, Any] | None]  # {status, body}; None only inside the transaction that finds it
+    answer: Mapped[dict[str, Any] | None]  # None only inside the transaction that finds it
     made_at: Mapped[datetime]

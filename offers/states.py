@@ -1,8 +1,6 @@
 """The life of a coupon that somebody holds, and why an offer gives nothing for now."""
 
-from collections.abc import Mapping
 from enum import StrEnum
-from types import MappingProxyType
 
 
 class HeldState(StrEnum):
@@ -14,43 +12,21 @@ class HeldState(StrEnum):
     VOID = "void"  # taken back, by a takedown or with the order that it was given for
 
 
-class HeldMove(StrEnum):
-    LOCK = "lock"
-    UNLOCK = "unlock"
-    USE = "use"
-    GIVE_BACK = "give_back"
-    EXPIRE = "expire"
-    VOID = "void"
-
-
-#: From which states a move leads where. A used coupon comes back with its order only; nothing leaves the last two.
-MOVES: Mapping[HeldMove, Mapping[HeldState, HeldState]] = MappingProxyType(
-    {
-        HeldMove.LOCK: {HeldState.ISSUED: HeldState.LOCKED, HeldState.RETURNED: HeldState.LOCKED},
-        HeldMove.UNLOCK: {HeldState.LOCKED: HeldState.ISSUED},
-        HeldMove.USE: {
-            HeldState.ISSUED: HeldState.USED,
-            HeldState.RETURNED: HeldState.USED,
-            HeldState.LOCKED: HeldState.USED,
-        },
-        HeldMove.GIVE_BACK: {HeldState.USED: HeldState.RETURNED},
-        HeldMove.EXPIRE: {
-            HeldState.ISSUED: HeldState.EXPIRED,
-            HeldState.RETURNED: HeldState.EXPIRED,
-            HeldState.LOCKED: HeldState.EXPIRED,
-            HeldState.USED: HeldState.EXPIRED,  # given back after its time
-        },
-        HeldMove.VOID: {
-            HeldState.ISSUED: HeldState.VOID,
-            HeldState.RETURNED: HeldState.VOID,
-            HeldState.LOCKED: HeldState.VOID,
-        },
-    }
-)
-
 USABLE = frozenset({HeldState.ISSUED, HeldState.RETURNED})
 #: Whoever holds one of these could still use it.
 OPEN = USABLE | {HeldState.LOCKED}
+
+#: From which state a coupon comes into which. A used one comes back with its order only; nothing leaves the last two.
+MOVES = frozenset(
+    {
+        *((state, HeldState.LOCKED) for state in USABLE),
+        (HeldState.LOCKED, HeldState.ISSUED),
+        *((state, HeldState.USED) for state in OPEN),
+        (HeldState.USED, HeldState.RETURNED),
+        *((state, HeldState.EXPIRED) for state in OPEN | {HeldState.USED}),
+        *((state, HeldState.VOID) for state in OPEN | {HeldState.USED}),
+    }
+)
 
 
 class Source(StrEnum):

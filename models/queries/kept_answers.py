@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -32,6 +32,9 @@ def keep(session: Session, *, product_line_id: int, key: str, answer: dict[str, 
     session.execute(change.values(answer=answer), execution_options=_PLAIN)
 
 
-def delete_before(session: Session, before: datetime) -> int:
-    gone = delete(KeptAnswer).where(KeptAnswer.made_at < before).returning(KeptAnswer.key)
+def delete_before(session: Session, before: datetime, *, most: int) -> int:
+    """Returns how many: `most` of them, and there may be more."""
+    key = tuple_(KeptAnswer.product_line_id, KeptAnswer.key)
+    old = select(KeptAnswer.product_line_id, KeptAnswer.key).where(KeptAnswer.made_at < before).limit(most)
+    gone = delete(KeptAnswer).where(key.in_(old)).returning(KeptAnswer.key)
     return len(session.scalars(gone, execution_options=_PLAIN).all())

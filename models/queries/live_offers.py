@@ -75,9 +75,12 @@ def close_all(session: Session, *, theme_id: int, because: Closed | None) -> Non
 def void_held(session: Session, *, theme_id: int, now: datetime) -> int:
     """Take back what customers still hold of a theme; what is used stays used. Returns how many."""
     offers = select(LiveOffer.id).where(LiveOffer.theme_id == theme_id)
+    still_open = HeldCoupon.offer_id.in_(offers), HeldCoupon.state.in_(OPEN)
+    # In the order in which orders lock several of them: neither waits for the other in a circle.
+    session.execute(select(HeldCoupon.id).where(*still_open).order_by(HeldCoupon.id).with_for_update(key_share=True))
     change = (
         update(HeldCoupon)
-        .where(HeldCoupon.offer_id.in_(offers), HeldCoupon.state.in_(OPEN))
+        .where(*still_open)
         .values(state=HeldState.VOID, locked_for=None, locked_until=None, changed_at=now)
         .returning(HeldCoupon.id)
     )

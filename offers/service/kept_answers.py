@@ -45,10 +45,10 @@ def take_key(
 
 
 def keep(session: Session, *, product_line_id: int, key: str, answer: Mapping[str, Any]) -> None:
-    """`answer` is `{status, body}`, plain JSON."""
+    """`answer` is plain JSON, whatever reads it again knows its form."""
     kept_answers.keep(session, product_line_id=product_line_id, key=key, answer=dict(answer))
 
 
-def forget(session: Session, *, before: datetime) -> int:
-    """Of answers that nobody asks for any more. Returns how many."""
-    return kept_answers.delete_before(session, before)
+def forget(session: Session, *, before: datetime, most: int) -> int:
+    """Answers that nobody asks for any more, `most` at a time. Returns how many."""
+    return kept_answers.delete_before(session, before, most=most)

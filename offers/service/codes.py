@@ -1,0 +1,150 @@
+"""Codes of coupons: made before the theme is launched, one for each person or one for all."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy.orm import Session
+
+from approval.service.record import Act, write_down
+from models.queries import codes as rows
+from models.queries.codes import Pool
+from models.theme import Theme
+from offers import code as codes
+from offers.claim_rules import AFTER_ORDER, CODE_PRESET
+from offers.code_refusal import (
+    CodesOfTheOtherSort,
+    CodeSpaceFull,
+    CouponUnknown,
+    NoCodes,
+    SharedCodeTaken,
+    SharedCodeUnfit,
+)
+from offers.preset import OfferKind
+from themes.service.finding import require_theme
+
+__all__ = ["CodeState", "Exported", "Pool", "export", "generate", "pools", "share"]
+
+_AT_ONCE = 1_000_000  # codes drawn and copied together: some tens of megabytes
+
+
+class CodeState(StrEnum):
+    FREE = "free"
+    RESERVED = "reserved"  # a message carries it to its recipient
+    CLAIMED = "claimed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    text: str
+    state: CodeState
+
+
+def generate(session: Session, *, theme_key: str, offer: str, count: int, by: str, now: datetime) -> Pool:
+    """Make so many more codes for a coupon, each for one person.
+
+    Raises:
+        ThemeUnknown, CouponUnknown
+        CodesOfTheOtherSort: the coupon has one code for all.
+        CodeSpaceFull
+    """
+    theme = _theme_with_coupon(session, theme_key, offer, shared=False)
+    pool = rows.pool(session, theme=theme, offer=offer)
+    if pool.shared is not None:
+        raise CodesOfTheOtherSort(offer=offer, shared=True)
+    _require_room(session, count)
+    left = count
+    while left:  # again where chance drew a number twice, or one that is there
+        left -= rows.store(session, pool.id, codes.draw(min(left, _AT_ONCE)))
+    rows.count_generated(session, pool.id, count)
+    _write_down(session, "generate_codes", theme, offer, by=by, now=now, count=count)
+    return _one(session, theme, offer)
+
+
+def share(session: Session, *, theme_key: str, offer: str, code: str, by: str, now: datetime) -> Pool:
+    """Let all customers claim a coupon with one code. Another one than before takes the place of that.
+
+    Raises:
+        ThemeUnknown, CouponUnknown, SharedCodeUnfit
+        CodesOfTheOtherSort: the coupon has a code for each person.
+        SharedCodeTaken: it is the code of another coupon.
+    """
+    theme = _theme_with_coupon(session, theme_key, offer, shared=True)
+    text = codes.fit_to_share(code)
+    if text is None:
+        raise SharedCodeUnfit(offer=offer)
+    pool = rows.pool(session, theme=theme, offer=offer)
+    if pool.generated:
+        raise CodesOfTheOtherSort(offer=offer, shared=False)
+    taken = rows.sharer(session, product_line_id=theme.product_line_id, folded=codes.folded(text))
+    if taken is not None and taken.pool_id != pool.id:
+        raise SharedCodeTaken(offer=offer, theme=taken.theme, by=taken.offer)
+    pool.shared = text
+    session.flush()
+    _write_down(session, "share_code", theme, offer, by=by, now=now)
+    return _one(session, theme, offer)
+
+
+def pools(session: Session, theme_key: str) -> Sequence[Pool]:
+    """The codes of a theme's coupons, by offer.
+
+    Raises:
+        ThemeUnknown
+    """
+    return rows.pools(session, theme_id=require_theme(session, theme_key).id)
+
+
+def export(session: Session, *, theme_key: str, offer: str) -> Iterator[Exported]:
+    """Every code of a coupon as people read it, however many there are.
+
+    Raises:
+        ThemeUnknown, NoCodes
+    """
+    theme = require_theme(session, theme_key)
+    pool = rows.find_pool(session, theme_id=theme.id, offer=offer)
+    if pool is None or not pool.generated:
+        having = [one.offer for one in rows.pools(session, theme_id=theme.id) if one.generated]
+        raise NoCodes(theme=theme_key, offer=offer, known=having)
+    return (Exported(text=codes.written(one.number), state=_state(one)) for one in rows.all_of(session, pool.id))
+
+
+def _state(written: rows.Written) -> CodeState:
+    if written.claimed:
+        return CodeState.CLAIMED
+    return CodeState.RESERVED if written.reserved else CodeState.FREE
+
+
+def _theme_with_coupon(session: Session, theme_key: str, offer: str, *, shared: bool) -> Theme:
+    theme = require_theme(session, theme_key)
+    offers = theme.draft["offers"]
+    known = [
+        name
+        for name, values in offers.items()
+        if values["kind"] == OfferKind.COUPON and values["preset"] != AFTER_ORDER  # which nobody claims
+    ]
+    if offer not in known:
+        raise CouponUnknown(theme=theme_key, offer=offer, known=known)
+    values = offers[offer]
+    for_all = values["parameters"]["codes"] == "shared" if values["preset"] == CODE_PRESET else shared
+    if for_all is not shared:
+        raise CodesOfTheOtherSort(offer=offer, shared=for_all)
+    return theme
+
+
+def _require_room(session: Session, count: int) -> None:
+    filled = rows.filled(session)
+    if not codes.has_room(filled, count):
+        raise CodeSpaceFull(asked=count, filled=filled, most=codes.MOST_FILLED)
+
+
+def _one(session: Session, theme: Theme, offer: str) -> Pool:
+    (found,) = (one for one in rows.pools(session, theme_id=theme.id) if one.offer == offer)
+    return found
+
+
+def _write_down(
+    session: Session, act: str, theme: Theme, offer: str, *, by: str, now: datetime, **details: object
+) -> None:
+    done = Act(act=act, actor=by, object_kind="coupon", object_key=offer, theme_key=theme.key, details=details)
+    write_down(session, done, now=now)
