@@ -1,10 +1,11 @@
-"""What time brings about: reminders, escalations, due actions, starts that were missed, themes that are over."""
+"""What time brings about: reminders, escalations, due actions, missed starts, themes and coupons that are over."""
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from settings import get_settings
+from tasks.coupons import settle_coupons
 from tasks.distribution import join_receipts, settle_finished, sweep_deliveries
 from tasks.inquiries import ask_providers, cancel_returned
 from tasks.launch_healing import themes_to_move_on
@@ -35,6 +36,7 @@ def _sweep() -> None:
         settle_finished(theme_id)
         publish_timeline(theme_id)
     sweep_deliveries()
+    settle_coupons()
     cancel_returned()
     join_receipts()
     forget_used_codes()
