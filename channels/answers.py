@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from models.queries.deliveries import Claimed, Result
 log = logging.getLogger(__name__)
 
 DETAIL_LENGTH = 300
+HIDDEN_CODE = "(code)"
 
 
 class Call(NamedTuple):
@@ -221,6 +222,21 @@ def checked(call: Call, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         return outcomes
     log.error("provider_answered_out_of_order", extra={"messages": len(call.rows), "outcomes": len(outcomes)})
     return all_in_doubt(call, "the provider module answered for other messages than it was given")
+
+
+def without_codes(call: Call, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    """A provider's own words may repeat the message that it refused: codes in them are nobody's to read."""
+    if not call.rows[0].codes or not any(outcome.detail for outcome in outcomes):
+        return outcomes
+    codes = [code for row in call.rows for code in row.codes.values()]
+    hidden = {outcome.detail: _hidden(outcome.detail, codes) for outcome in outcomes}
+    return [replace(outcome, detail=hidden[outcome.detail]) for outcome in outcomes]
+
+
+def _hidden(detail: str, codes: Sequence[str]) -> str:
+    for code in codes if detail else ():
+        detail = detail.replace(code, HIDDEN_CODE)
+    return detail
 
 
 def all_in_doubt(call: Call, detail: str) -> list[Outcome]:

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from channels.answers import Call, CallCounts, Effects, Outbox, all_in_doubt, checked
+from channels.answers import Call, CallCounts, Effects, Outbox, all_in_doubt, checked, without_codes
 from channels.batching import into_calls
 from channels.errors import AnswerLost, NotSent, SenderTakenForDead
 from channels.line import Line, as_outcome
@@ -359,7 +359,7 @@ class Sender:
         line.busy += 1
         began_at, began = self._clock(), time.perf_counter()
         try:
-            outcomes = checked(call, await line.provider.send(call.messages))
+            outcomes = without_codes(call, checked(call, await line.provider.send(call.messages)))
         except Exception:
             log.exception("provider_raised", extra={"account": line.key})
             outcomes = all_in_doubt(call, "the provider module failed; its log has the reason")
@@ -483,6 +483,7 @@ def recipient(row: Claimed) -> Mapping[str, Any]:
             "language": row.language,
             "timezone": row.timezone,
         },
+        "codes": row.codes,
     }
 
 

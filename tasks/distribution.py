@@ -10,6 +10,7 @@ from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
 from channels.service import distribution, planning, receipts
+from channels.service.codes import coupons_of
 from channels.service.distribution import ChannelProgress
 from channels.service.errors import DistributionClosed
 from channels.states import Channel, Purpose
@@ -56,7 +57,9 @@ def plan_channel(distribution_id: int, flow_run_id: UUID | None) -> Planned:
         raise LookupError(f"there is no distribution {distribution_id}")
     began_at = clock()
     try:
-        report = planning.plan(database(), distribution_id=row.id, audience_of=_audience, now=began_at)
+        report = planning.plan(
+            database(), distribution_id=row.id, audience_of=_audience, now=began_at, coupons_of=coupons_of
+        )
     except DistributionClosed as closed:
         return _unplanned(row, closed)
     with database().begin() as session:
@@ -82,8 +85,8 @@ def _audience(session: Session, row: Distribution) -> Select[Any]:
 
 @task(name="mend plans", retries=3, retry_delay_seconds=1)
 def mend_plans() -> str:
-    """Recreate rows of live themes that are missing: of a plan that was broken off, or lost."""
-    mended = planning.plan_missing(database(), audience_of=_audience, now=clock())
+    """Create rows of live themes that are missing: lost, of a plan that was broken off, or for want of codes."""
+    mended = planning.plan_missing(database(), audience_of=_audience, now=clock(), coupons_of=coupons_of)
     return f"{mended.looked_at} looked at, {sum(mended.made.values())} rows made"
 
 
@@ -142,7 +145,8 @@ def sweep_deliveries() -> str:
     with database().begin() as session:
         swept = distribution.sweep_deliveries(session, now=clock())
     reaped = f"{swept.reaped.given_back} given back, {swept.reaped.in_doubt} in doubt"
-    return f"{reaped}, {swept.expired} expired, {swept.cancelled} cancelled, {len(swept.completed)} complete"
+    ended = f"{swept.expired} expired, {swept.cancelled} cancelled, {len(swept.completed)} complete"
+    return f"{reaped}, {ended}, {swept.codes} codes free again"
 
 
 @task(name="join receipts", retries=3, retry_delay_seconds=1)

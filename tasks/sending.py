@@ -41,6 +41,7 @@ from themes.revision import load
 from themes.service.takedown import say_correction
 from themes.signed_links import PURPOSE, LinkSigner, Tracking
 from themes.theme import Theme
+from themes.variables import codes_named
 
 #: A sender waits so long for rows that will be due; later ones get a sender of their own.
 PATIENCE = timedelta(seconds=20)
@@ -54,6 +55,7 @@ class Work:
     theme: str  # its key
     accounts: Sequence[ProviderAccount]  # those of its pool
     render: Callable[[Mapping[str, Any]], Content]
+    coupons: Sequence[str] = ()  # of which every message carries the recipient's code
 
 
 @task(name="send", task_run_name="send distribution {distribution_id}")
@@ -78,7 +80,8 @@ def _prepare(distribution_id: int) -> Work:
             theme = say_correction(session, theme_id=row.theme_id, value=theme)
         line = themes.product_line_of(session, row.theme_id)
     render = _renderer(theme, row.channel, line)
-    return Work(distribution_id=distribution_id, theme=theme.key, accounts=accounts, render=render)
+    coupons = codes_named(theme, row.channel)
+    return Work(distribution_id=distribution_id, theme=theme.key, accounts=accounts, render=render, coupons=coupons)
 
 
 def _renderer(theme: Theme, channel: Channel, line: ProductLine) -> Callable[[Mapping[str, Any]], Content]:
@@ -137,6 +140,7 @@ def _sender(work: Work, lines: Sequence[Line], owner: UUID, stop: asyncio.Event)
         owner=owner,
         lease=settings.lease,
         retry_budget=max(line.backoff.budget for line in lines),
+        coupons=work.coupons,
     )
     return Sender(
         ledger=ledger,

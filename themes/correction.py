@@ -21,6 +21,7 @@ from themes.notation import Key, Notation, Text, Value, Vocabulary
 from themes.offer_file import ReadOffer
 from themes.template_check import check_messages
 from themes.theme import MESSAGES, ChannelMessage, Channels, Offer, Theme
+from themes.variables import codes_named
 
 _Templates = Annotated[Mapping[Key, Text], PlainSerializer(dict)]
 
@@ -85,7 +86,13 @@ def parse_correction(text: str, *, theme: Theme, known: Vocabulary, catalogue: C
     messages = _read_messages(fields.get("channels"), theme=theme, notation=notation, findings=findings)
     check_messages_fit(messages, templates, findings=findings)
     check_messages(
-        messages, templates, offers=_offers(theme, catalogue or standard_catalogue()), known=known, findings=findings
+        messages,
+        templates,
+        offers=_offers(theme, catalogue or standard_catalogue()),
+        known=known,
+        findings=findings,
+        # Whoever was reached has these already: a correction needs none of its own.
+        codes_of=lambda channel: codes_named(theme, channel),
     )
     if problems := findings.in_order():
         raise CorrectionInvalid(problems)

@@ -12,7 +12,7 @@ from themes.messages import fields_of
 from themes.templating import environment_of
 from themes.theme import Offer, Theme
 
-_LOOKUPS = frozenset({"coupon", "activity"})
+_LOOKUPS = frozenset({"coupon", "activity", "code"})
 
 
 _at = attrgetter("at")  # of ends at the same moment the first one is told

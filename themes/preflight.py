@@ -51,6 +51,15 @@ class Supply:
     total: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeSupply:
+    """Single codes of a coupon, and the people whose message carries one."""
+
+    offer: str
+    codes: int  # free, or theirs already
+    recipients: int
+
+
 class FindingKind(StrEnum):
     """What stands in the way, the gravest first."""
 
@@ -60,6 +69,7 @@ class FindingKind(StrEnum):
     EXPIRES = "expires"
     CAPPED = "capped"
     QUIET_HOURS = "quiet_hours"
+    TOO_FEW_CODES = "too_few_codes"
     TOO_FEW_COUPONS = "too_few_coupons"
     COST_UNKNOWN = "cost_unknown"
 
@@ -224,13 +234,17 @@ def cost_minor(recipients: int, lines: Sequence[Line], *, minor_digits: int, seg
 
 
 def findings(
-    outlook: Outlook, *, lines: Mapping[Channel, Sequence[Line]], supplies: Sequence[Supply]
+    outlook: Outlook,
+    *,
+    lines: Mapping[Channel, Sequence[Line]],
+    supplies: Sequence[Supply],
+    codes: Sequence[CodeSupply] = (),
 ) -> Sequence[Finding]:
     """What people should know before they ask for approval, the gravest first."""
     found = [finding for one in outlook.channels for finding in _about(one, lines[one.channel])]
     if not any(one.recipients for one in outlook.channels):
         found.append(Finding(kind=FindingKind.NOBODY, text="nobody would be reached on any channel", count=0))
-    found += _about_supplies(outlook, supplies)
+    found += [*_about_codes(codes), *_about_supplies(outlook, supplies)]
     order = list(FindingKind)
     return sorted(found, key=lambda finding: order.index(finding.kind))
 
@@ -264,6 +278,13 @@ def _about_supplies(outlook: Outlook, supplies: Sequence[Supply]) -> Iterator[Fi
         if supply.total < most:
             text = f"{supply.offer}: {supply.total:,} for {most:,} recipients"
             yield Finding(kind=FindingKind.TOO_FEW_COUPONS, text=text, count=most - supply.total)
+
+
+def _about_codes(supplies: Sequence[CodeSupply]) -> Iterator[Finding]:
+    for supply in supplies:
+        if supply.codes < supply.recipients:
+            text = f"{supply.offer}: {supply.codes:,} codes for {supply.recipients:,} people whose message carries one"
+            yield Finding(kind=FindingKind.TOO_FEW_CODES, text=text, count=supply.recipients - supply.codes)
 
 
 def _weights(lines: Sequence[Line]) -> list[int]:

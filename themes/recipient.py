@@ -13,10 +13,27 @@ NULLABLE: Mapping[str, str] = {"customer.name": "name"}
 #: Stands for a delivery in the links of a preview, which do nothing.
 PREVIEW = "preview"
 
+#: As long as a code is, and with a character that none has: nobody can claim anything with it.
+MADE_UP_CODE = "TEST-TEST-TEST*"
+
 CUSTOMER_FIELDS = ("id", "name", "country", "language", "timezone")
 
 #: What `{{ … }}` in a message may name of a recipient.
 VARIABLES = frozenset({*(f"customer.{field}" for field in CUSTOMER_FIELDS), "link", "unsubscribe_link"})
+
+
+class _MadeUpCodes(dict[str, str]):
+    """One for every coupon that is asked for."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+    def __missing__(self, _: str) -> str:
+        return MADE_UP_CODE
+
+
+#: Where nobody's code is to be taken: a preview, a test send, an estimate.
+MADE_UP_CODES: Mapping[str, str] = _MadeUpCodes()
 
 
 def recipient(
@@ -30,7 +47,10 @@ def recipient(
     public_url: str,
     reference: str,
 ) -> dict[str, Any]:
-    """The values of one recipient, as the renderer takes them. `reference` stands for the delivery in links."""
+    """The values of one recipient to look at, as the renderer takes them: what she is sent has codes of her own.
+
+    `reference` stands for the delivery in links.
+    """
     return {
         "customer": {
             "id": external_id,
@@ -39,6 +59,7 @@ def recipient(
             "language": language,
             "timezone": timezone,
         },
+        "codes": MADE_UP_CODES,
         **links(theme_key, public_url=public_url, reference=reference),
     }
 

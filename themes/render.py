@@ -11,12 +11,15 @@ from channels.states import Channel
 from themes import mini_program_limits
 from themes.errors import ThemeError
 from themes.messages import TextField, fields_of
+from themes.recipient import MADE_UP_CODES
 from themes.templating import (
+    CODE,
     RECIPIENT_NAMES,
     THEME_NAMES,
     MessageEnvironment,
     NotThere,
     Record,
+    codes_by_coupon,
     environment_of,
     inline_assignments,
     line_of_failure,
@@ -24,8 +27,9 @@ from themes.templating import (
     theme_names,
 )
 from themes.theme import EmailMessage, MiniProgramMessage, PushMessage, SmsMessage, Theme
+from themes.variables import codes_named, required_variables
 
-_LINKS = tuple(RECIPIENT_NAMES - {"customer"})
+_LINKS = tuple(RECIPIENT_NAMES - {"customer", CODE})
 
 
 class RenderFailed(ThemeError):
@@ -60,12 +64,16 @@ class Renderer:
         message = theme.channels.used().get(channel)
         if message is None:
             raise ChannelUnused(channel=channel, theme=theme.key)
+        self._channel = channel
         names = theme_names(theme)
         fields = fields_of(channel, message.model_dump(), theme.templates)
         texts = {field.name: _Text(field, names) for field in fields}
         self._same = {name: text.constant for name, text in texts.items() if text.constant is not None}
         self._texts = {name: text for name, text in texts.items() if text.constant is None}
         self._assemble = _assembler(message)
+        #: Coupons of which every recipient needs a code of her own.
+        self.codes = codes_named(theme, channel)
+        self._known = required_variables(theme, channel) if self.codes else frozenset()
         #: Whether `unsubscribe_link` is of any use to the message.
         self.leads_out = channel is Channel.EMAIL or any("unsubscribe_link" in text.names for text in texts.values())
 
@@ -73,19 +81,45 @@ class Renderer:
         """The content for one recipient.
 
         Args:
-            recipient: `customer` (a mapping of name, country, language …), `link`, `unsubscribe_link`. A value that is
-                None or blank counts as missing.
+            recipient: `customer` (a mapping of name, country, language …), `link`, `unsubscribe_link`, and `codes` by
+                coupon where the message carries some. A value that is None or blank counts as missing.
 
         Raises:
             MissingVariable: the message uses a value that this recipient lacks.
-            RenderFailed: anything else, a mini-program field over its limit among them.
+            RenderFailed: anything else, a mini-program field over its limit among them. No code stands in it.
         """
+        if not self.codes:
+            return self._made(recipient)
+        try:
+            return self._made(recipient)
+        except Exception as failed:  # noqa: BLE001 - whatever it is, its words may hold a code
+            raise self._said_without_codes(recipient, failed) from None
+
+    def _made(self, recipient: Mapping[str, Any]) -> Content:
         variables: dict[str, Any] = {"customer": Record("customer", recipient.get("customer") or {})}
         for name in _LINKS:
             if recipient.get(name):
                 variables[name] = recipient[name]
+        if self.codes:
+            variables[CODE] = codes_by_coupon(recipient.get("codes", {}))
         texts = {name: text.render(variables) for name, text in self._texts.items()}
         return self._assemble({**self._same, **texts}, variables)
+
+    def _said_without_codes(self, recipient: Mapping[str, Any], failed: Exception) -> Exception:
+        """The failure in words that hold no code: those with which a made-up one fails."""
+        if isinstance(failed, MissingVariable) and failed.variable in self._known:
+            return failed
+        try:
+            self._made({**recipient, "codes": MADE_UP_CODES})
+        except Exception as same:  # noqa: BLE001 - as above
+            return same
+        where = failed if isinstance(failed, RenderFailed) else None
+        return RenderFailed(
+            channel=self._channel,
+            field=where.field if where else "",
+            line=where.line if where else None,
+            message="cannot be made with the code of this recipient, though it can with another",
+        )
 
 
 class _Text:

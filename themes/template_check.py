@@ -1,7 +1,7 @@
 """What can be said of a theme's messages without rendering them."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jinja2 import TemplateSyntaxError, nodes
@@ -9,11 +9,13 @@ from jinja2 import TemplateSyntaxError, nodes
 from channels.states import Channel
 from documents.problem import did_you_mean, listed
 from documents.shape import Findings
+from offers.claim_rules import AFTER_ORDER
 from offers.presets import OfferKind
 from themes.messages import TextField, fields_of
 from themes.notation import Vocabulary
 from themes.offer_file import ReadOffer
 from themes.templating import (
+    CODE,
     NAMES,
     OFFER_ATTRIBUTES,
     THEME_ATTRIBUTES,
@@ -22,6 +24,7 @@ from themes.templating import (
     environment_of,
     inline_assignments,
 )
+from themes.variables import code_of
 
 _STATEMENTS = {
     nodes.Include: "include",
@@ -39,7 +42,13 @@ class Names:
     """What messages of this theme may name."""
 
     offers: Mapping[str, Mapping[str, frozenset[str]]]  # coupon | activity -> id -> attributes
+    codes: frozenset[str] = frozenset()  # coupons whose codes this message may carry
     recipient_variables: frozenset[str] | None
+    after_order: frozenset[str] = frozenset()  # coupons that nobody claims
+
+
+#: Ids of the coupons whose codes the message of a channel may carry.
+CodesOf = Callable[[Channel], Collection[str]]
 
 
 def check_messages(
@@ -49,11 +58,15 @@ def check_messages(
     offers: Sequence[ReadOffer],
     known: Vocabulary,
     findings: Findings,
+    codes_of: CodesOf | None = None,
 ) -> None:
+    """Add what is wrong with any text of the messages; without `codes_of` every coupon's code may be named."""
     names = _names(offers, known)
+    coupons = {offer.id for offer in offers if offer.id and offer.kind is OfferKind.COUPON and not _after_order(offer)}
     for channel, message in messages.items():
+        own = replace(names, codes=frozenset(coupons if codes_of is None else codes_of(channel)))
         for field in fields_of(channel, message, templates):
-            _check_field(field, environment_of(channel, html=field.html), names, findings)
+            _check_field(field, environment_of(channel, html=field.html), own, findings)
 
 
 def _names(offers: Sequence[ReadOffer], known: Vocabulary) -> Names:
@@ -62,7 +75,12 @@ def _names(offers: Sequence[ReadOffer], known: Vocabulary) -> Names:
         if offer.id:
             own = frozenset(offer.preset.parameters) if offer.preset else frozenset()
             kinds[offer.kind.value][offer.id] = OFFER_ATTRIBUTES | own
-    return Names(offers=kinds, recipient_variables=known.recipient_variables)
+    after_order = frozenset(offer.id for offer in offers if offer.id and _after_order(offer))
+    return Names(offers=kinds, recipient_variables=known.recipient_variables, after_order=after_order)
+
+
+def _after_order(offer: ReadOffer) -> bool:
+    return offer.preset is not None and offer.preset.preset == AFTER_ORDER
 
 
 def _check_field(field: TextField, env: MessageEnvironment, names: Names, findings: Findings) -> None:
@@ -98,6 +116,7 @@ def _mistakes(tree: nodes.Template, env: MessageEnvironment, names: Names) -> It
     yield from _unknown_variables(tree)
     for call in tree.find_all(nodes.Call):
         yield from _unknown_offer(call, names)
+    yield from _unfit_codes(tree, names)
     for attribute in tree.find_all(nodes.Getattr):
         yield from _unknown_attribute(attribute, attribute.attr, names)
     for item in tree.find_all(nodes.Getitem):
@@ -132,6 +151,34 @@ def _unknown_offer(call: nodes.Call, names: Names) -> Iterator[Mistake]:
     hint = f"; it is an {others[0]}" if others == ["activity"] else "; it is a coupon" if others else ""
     message = f"names the unknown {kind} {offer_id!r}{hint or did_you_mean(offer_id, ids)}"
     yield call.lineno, message, listed(ids)
+
+
+def _unfit_codes(tree: nodes.Template, names: Names) -> Iterator[Mistake]:
+    """Which codes a message carries has to be known before it is rendered: they are reserved when it is planned."""
+    used = [node for node in tree.find_all(nodes.Name) if node.name == CODE]
+    if any(node.ctx != "load" for node in used):
+        line = next(node.lineno for node in used if node.ctx != "load")
+        yield line, f"gives {CODE!r} a value of its own; it is the recipient's code for a coupon", ""
+        return
+    asked = [call for call in tree.find_all(nodes.Call) if isinstance(call.node, nodes.Name) and call.node.name == CODE]
+    known = [(call, code_of(call)) for call in asked]
+    if len(used) > len(asked) or any(coupon is None for _, coupon in known):
+        whole = {id(call.node) for call, coupon in known if coupon is not None}
+        line = next(node.lineno for node in used if id(node) not in whole)
+        yield line, f"{CODE}(…) takes the id of one coupon as it stands", listed([f"{CODE}('…')"])
+    for call, coupon in known:
+        if coupon is not None and coupon not in names.codes:
+            yield call.lineno, _unknown_code(coupon, names), listed(names.codes)
+
+
+def _unknown_code(coupon: str, names: Names) -> str:
+    if coupon in names.after_order:
+        return f"carries a code of {coupon!r}, which is given after an order and by no code"
+    if coupon in names.offers[OfferKind.COUPON.value]:
+        return f"carries a code of {coupon!r}, which the theme's own message on this channel does not"
+    is_other = coupon in names.offers[OfferKind.ACTIVITY.value]
+    hint = "; it is an activity, and has no codes" if is_other else did_you_mean(coupon, names.codes)
+    return f"carries a code of the unknown coupon {coupon!r}{hint}"
 
 
 def _unknown_attribute(node: nodes.Getattr | nodes.Getitem, attribute: str | None, names: Names) -> Iterator[Mistake]:

@@ -84,7 +84,9 @@ _JINJA_TESTS = [
 ]
 #: The same for every recipient of a theme, and different for each.
 THEME_NAMES = frozenset({"coupon", "activity", "window", "theme"})
-RECIPIENT_NAMES = frozenset({"customer", "link", "unsubscribe_link"})
+RECIPIENT_NAMES = frozenset({"customer", "link", "unsubscribe_link", "code"})
+#: Asked with the id of a coupon: the recipient's own code for it.
+CODE = "code"
 NAMES = THEME_NAMES | RECIPIENT_NAMES
 _MAX_TEXT = 100_000
 
@@ -213,6 +215,19 @@ def _lookup(noun: str, records: Mapping[str, Record]) -> Callable[[str], Record]
             return records[offer_id]
         except KeyError:
             raise NotThere(f"{noun}('{offer_id}')") from None
+
+    return look_up
+
+
+def code_name(coupon: str) -> str:
+    return f"{CODE}('{coupon}')"
+
+
+def codes_by_coupon(codes: Mapping[str, str]) -> Callable[[str], object]:
+    """What `code` is in a template: one recipient's codes, by the id of the coupon."""
+
+    def look_up(coupon: str) -> object:
+        return codes[coupon] if coupon in codes else Missing(name=code_name(coupon))
 
     return look_up
 

@@ -1,4 +1,4 @@
-"""Which values of a recipient a message needs, found without rendering it."""
+"""Which values of a recipient a message needs, and whose codes it carries, found without rendering it."""
 
 from collections.abc import Iterator
 
@@ -6,21 +6,39 @@ from jinja2 import nodes
 
 from channels.states import Channel
 from themes.messages import fields_of
-from themes.templating import RECIPIENT_NAMES, environment_of
+from themes.templating import CODE, RECIPIENT_NAMES, code_name, environment_of, inline_assignments
 from themes.theme import Theme
 
 NO_GUARD: frozenset[str] = frozenset()
 
 
+def codes_named(theme: Theme, channel: Channel) -> tuple[str, ...]:
+    """Ids of the coupons whose codes the channel's message carries, in any of its branches."""
+    trees = (inline_assignments(tree) for tree in _trees(theme, channel))
+    named = {coupon for tree in trees for call in tree.find_all(nodes.Call) if (coupon := code_of(call)) is not None}
+    return tuple(sorted(named))
+
+
+def code_of(node: nodes.Node | None) -> str | None:
+    """The coupon of `code('…')`; None for anything else."""
+    if not isinstance(node, nodes.Call) or not isinstance(node.node, nodes.Name) or node.node.name != CODE:
+        return None
+    only = node.args[0] if len(node.args) == 1 and not node.kwargs else None
+    return only.value if isinstance(only, nodes.Const) and isinstance(only.value, str) else None
+
+
 def required_variables(theme: Theme, channel: Channel) -> frozenset[str]:
-    """For example `{"customer.name", "link"}`: what every recipient of the channel has to have.
+    """For example `{"customer.name", "link", "code('…')"}`: what every recipient of the channel has to have.
 
     A variable that is only used under `| default(…)` or inside `{% if … is defined %}` is not required.
     """
+    return frozenset(variable for tree in _trees(theme, channel) for variable in _used(tree, NO_GUARD))
+
+
+def _trees(theme: Theme, channel: Channel) -> Iterator[nodes.Template]:
     message = theme.channels.used().get(channel)
     fields = fields_of(channel, message.model_dump(), theme.templates) if message else ()
-    trees = [environment_of(channel, html=field.html).parse(field.text) for field in fields]
-    return frozenset(variable for tree in trees for variable in _used(tree, NO_GUARD))
+    return (environment_of(channel, html=field.html).parse(field.text) for field in fields)
 
 
 def _used(node: nodes.Node, guarded: frozenset[str]) -> Iterator[str]:
@@ -82,6 +100,8 @@ def _known_defined(test: nodes.Node, *, wanted: bool) -> frozenset[str]:
 
 def _variable(node: nodes.Node) -> str | None:
     """`customer.name` for an expression that is a value of the recipient."""
+    if (coupon := code_of(node)) is not None:
+        return code_name(coupon)
     if isinstance(node, nodes.Name):
         return node.name if node.name in RECIPIENT_NAMES and node.ctx == "load" else None
     owner = node.node if isinstance(node, nodes.Getattr | nodes.Getitem) else None

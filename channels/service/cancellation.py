@@ -10,7 +10,7 @@ from approval.service.record import Act, write_down
 from channels.service.distribution import theme_by_key
 from channels.service.errors import ChannelNotOpen
 from channels.states import MAY_BE_REACHED_STATES, Channel, DeliveryState
-from models.queries import limits, pending, retries, steps, tallies
+from models.queries import codes_reserved, limits, pending, retries, steps, tallies
 
 #: So many deliveries are cancelled in one transaction at most; what is left over the next look takes.
 CANCEL_AT_ONCE = 20_000
@@ -26,6 +26,7 @@ class Cancellation:
 def cancel_channel(session: Session, *, theme_key: str, channel: Channel, by: str, now: datetime) -> Cancellation:
     """Close a channel for good and cancel a good part of what waits; `cancel_more` does the rest.
 
+    Codes of those whom nothing reached by any channel are free again: at once where this was all, else by the sweep.
     No call begins after the commit; calls in flight finish. What a sender holds comes back within seconds.
 
     Raises:
@@ -37,6 +38,8 @@ def cancel_channel(session: Session, *, theme_key: str, channel: Channel, by: st
     if not closed:
         raise ChannelNotOpen(theme_key=theme_key, channel=channel)
     cancelled = _cancel(session, closed, now)
+    if cancelled < CANCEL_AT_ONCE:
+        codes_reserved.give_back(session, theme_id=theme.id)
     reached = sum(tallies.of(session, one, *MAY_BE_REACHED_STATES) for one in closed)
     outcome = f"cancelled by {by}, {reached} had left"
     steps.finish_step(session, theme_id=theme.id, name=f"send · {channel}", now=now, outcome=outcome)

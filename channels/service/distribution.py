@@ -8,6 +8,7 @@ from types import MappingProxyType
 from sqlalchemy.orm import Session
 
 from channels.service.account import account_by_key
+from channels.service.codes import give_back_codes
 from channels.service.errors import (
     AccountUnfit,
     DeliveryThemeUnknown,
@@ -17,7 +18,7 @@ from channels.service.errors import (
 )
 from channels.states import FINAL_STATES, Channel, DeliveryState, ErrorClass, Purpose
 from models.delivery import Distribution, DistributionState, ProviderAccount
-from models.queries import deliveries, distributions, pending, planning, plans, tallies, themes
+from models.queries import codes_reserved, deliveries, distributions, pending, planning, plans, tallies, themes
 from models.queries.deliveries import Reaped
 from models.queries.distributions import Gate
 from models.theme import Theme
@@ -58,6 +59,7 @@ class Sweep:
     expired: int
     cancelled: int
     completed: Sequence[int]  # distribution ids
+    codes: int = 0  # free again, for their messages reach nobody
 
 
 def theme_by_key(session: Session, key: str) -> Theme:
@@ -161,8 +163,9 @@ def expire_after_end(session: Session, *, theme_id: int, now: datetime) -> int:
 def give_back(session: Session, *, theme_id: int, now: datetime) -> dict[str, int]:
     """Give back what is reserved for a theme that is recalled before it was live; channel -> deliveries given back.
 
-    The plan goes as a whole, with its rows: a later launch, of the same revision or another, plans everybody afresh.
-    Should anybody have been tried after all, that row stays, so that the person is not reached twice.
+    Codes that were reserved for its messages are free again. The plan goes as a whole, with its rows: a later launch,
+    of the same revision or another, plans everybody afresh. Should anybody have been tried after all, that row stays,
+    so that the person is not reached twice.
 
     Raises:
         NothingToGiveBack: the theme is or was live; what it reserved ends with a takedown or with the theme.
@@ -174,6 +177,7 @@ def give_back(session: Session, *, theme_id: int, now: datetime) -> dict[str, in
     given_back = planning.delete_untried(session, theme_id=theme_id)
     pending.finish_pending(session, theme_id=theme_id, state=DeliveryState.CANCELLED, now=now)
     planning.close_distributions(session, theme_id=theme_id)
+    codes_reserved.give_back(session, theme_id=theme_id)
     return {channel.value: count for channel, count in sorted(given_back.items())}
 
 
@@ -181,7 +185,8 @@ def sweep_deliveries(session: Session, *, now: datetime) -> Sweep:
     """What a crash or a race left behind: leases that ran out, rows of themes that are over, finished distributions."""
     reaped = deliveries.reap_dead_senders(session, now=now)
     expired, cancelled = pending.expire_over(session, now=now), 0
-    for theme in pending.themes_with_pending(session, now=now):
+    over = pending.themes_with_pending(session, now=now)
+    for theme in over:
         if theme.state in TAKEN_DOWN:
             cancelled += cancel_pending(session, theme_id=theme.id, now=now)
         else:
@@ -189,7 +194,9 @@ def sweep_deliveries(session: Session, *, now: datetime) -> Sweep:
     tallies.fold(session)
     distributions.reopen_waiting(session)
     completed = distributions.complete_settled(session, now=now)
-    return Sweep(reaped=reaped, expired=expired, cancelled=cancelled, completed=completed)
+    at_once = {theme.id for theme in over} | distributions.themes_of(session, completed)
+    codes = give_back_codes(session, now=now, at_once=at_once)
+    return Sweep(reaped=reaped, expired=expired, cancelled=cancelled, completed=completed, codes=codes)
 
 
 def _progress(session: Session, distribution: Distribution, now: datetime) -> ChannelProgress:

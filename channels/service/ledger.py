@@ -60,13 +60,18 @@ class Ledger:
         owner: UUID,
         lease: timedelta,
         retry_budget: timedelta | None = None,
+        coupons: Sequence[str] = (),
     ) -> None:
-        """Without a `retry_budget` no delivery is given up before its next try says so."""
+        """Without a `retry_budget` no delivery is given up before its next try says so.
+
+        `coupons` are those whose codes the message carries: the recipient's own come with what is claimed.
+        """
         self._database = database
         self._distribution_id = distribution_id
         self._owner = owner
         self._lease = lease
         self._retry_budget = retry_budget
+        self._coupons = tuple(coupons)
         self._limited = False  # caps or quiet hours apply
 
     def enter(self, now: datetime) -> None:
@@ -100,7 +105,8 @@ class Ledger:
         """
         with self._database.begin() as session:
             self._be_alive(session, now)
-            found = _Found(session, limit, distribution_id=self._distribution_id, owner=self._owner, now=now)
+            own = {"distribution_id": self._distribution_id, "owner": self._owner, "coupons": self._coupons}
+            found = _Found(session, limit, now=now, **own)
             if replays_of:
                 found.add(deliveries.claim_replays, account_ids=replays_of)
             replays = found.rows

@@ -4,7 +4,7 @@ A plan may be begun, broken off and begun again at any time, by any number of pr
 what is done stays done, and rows that are there stay untouched.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from channels.service.errors import DistributionClosed, DistributionUnknown
 from channels.states import Channel, DeliveryState
 from models.database import Database
 from models.delivery import Distribution, DistributionState
-from models.queries import capped, distributions, plans, tallies
+from models.queries import capped, codes_reserved, distributions, plans, tallies
 from models.queries.capped import Capping
 from models.theme import Theme
 from themes.lifecycle import ThemeState
@@ -25,8 +25,17 @@ from themes.lifecycle import ThemeState
 #: database still kept them when it was lost.
 CHECK_EVERY = timedelta(hours=6)
 
+#: After so long it is asked whether there are codes by now for those who were left out for want of one.
+ASK_FOR_CODES_AFTER = timedelta(minutes=1)
+
 #: Selects the ids of the customers whom a distribution is for.
 AudienceOf = Callable[[Session, Distribution], Select[Any]]
+#: The coupons of which every recipient of a distribution needs a code.
+CouponsOf = Callable[[Session, Distribution], Sequence[str]]
+
+
+def no_coupons(_: Session, __: Distribution) -> Sequence[str]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +62,19 @@ class Mended:
     made: dict[int, int]
 
 
-def plan(database: Database, *, distribution_id: int, audience_of: AudienceOf, now: datetime) -> PlanReport:
+def plan(
+    database: Database,
+    *,
+    distribution_id: int,
+    audience_of: AudienceOf,
+    now: datetime,
+    coupons_of: CouponsOf = no_coupons,
+) -> PlanReport:
     """Create the rows that are missing, list who gets none and why, and let senders begin once all are there.
 
     An address that is suppressed has a row, in state `suppressed`. Who is over a cap as things are is planned, and
-    counted: whether she gets the message is decided when it is about to leave.
+    counted: whether she gets the message is decided when it is about to leave. Codes that the message carries are
+    reserved here, and nobody has a row without hers.
 
     Raises:
         DistributionUnknown
@@ -67,44 +84,77 @@ def plan(database: Database, *, distribution_id: int, audience_of: AudienceOf, n
         distribution, theme = _opened(session, distribution_id, now)
         _lay_down(session, distribution, audience_of)
         since = capped.capping(session, product_line_id=theme.product_line_id, channel=distribution.channel, now=now)
+        coupons = coupons_of(session, distribution)
     new = 0
-    while (made := _plan_chunk(database, distribution_id, since, now)) is not None:
+    while (made := _plan_chunk(database, distribution_id, since, coupons, now)) is not None:
         new += made
     with database.begin() as session:
         return _let_begin(session, distribution_id, new, now)
 
 
 def plan_missing(
-    database: Database, *, audience_of: AudienceOf, now: datetime, check_every: timedelta = CHECK_EVERY
+    database: Database,
+    *,
+    audience_of: AudienceOf,
+    now: datetime,
+    coupons_of: CouponsOf = no_coupons,
+    check_every: timedelta = CHECK_EVERY,
 ) -> Mended:
     """Find the plans of live themes that were broken off or have lost rows, and complete them.
 
     What is lost shows in the counts that the database keeps; what they cannot show is found by going through every
-    plan again now and then. The audience stays the one of the plan.
+    plan again now and then. The audience stays the one of the plan. Whoever had no code is planned once there is one.
     """
     with database.begin() as session:
         lacking = plans.lacking_rows(session, now=now, complete_since=now - check_every)
+        supplied = _with_codes_by_now(session, coupons_of, now)
     made = {}
-    for distribution_id in lacking:
-        report = plan_again(database, distribution_id=distribution_id, audience_of=audience_of, now=now)
+    for distribution_id in (*lacking, *(one for one in supplied if one not in lacking)):
+        begin = plans.begin_anew if distribution_id in lacking else plans.begin_anew_without_code
+        report = plan_again(
+            database,
+            distribution_id=distribution_id,
+            audience_of=audience_of,
+            now=now,
+            coupons_of=coupons_of,
+            begin_anew=begin,
+        )
         if report is not None and report.new:
             made[distribution_id] = report.new
-    return Mended(looked_at=len(lacking), made=made)
+    return Mended(looked_at=len({*lacking, *supplied}), made=made)
 
 
 def plan_again(
-    database: Database, *, distribution_id: int, audience_of: AudienceOf, now: datetime
+    database: Database,
+    *,
+    distribution_id: int,
+    audience_of: AudienceOf,
+    now: datetime,
+    coupons_of: CouponsOf = no_coupons,
+    begin_anew: Callable[[Session, int], None] = plans.begin_anew,
 ) -> PlanReport | None:
-    """Go through the whole plan once more, or on with one that was broken off; None where the theme is over by now."""
+    """Go through the whole plan once more, or on with one that was broken off; None where the theme is over by now.
+
+    `begin_anew` says which of its chunks.
+    """
     try:
         with database.begin() as session:
             distribution, _ = _opened(session, distribution_id, now)
             plan_ = plans.current(session, distribution)
             if plan_ is not None and plan_.completed_at is not None:
-                plans.begin_anew(session, distribution_id)
-        return plan(database, distribution_id=distribution_id, audience_of=audience_of, now=now)
+                begin_anew(session, distribution_id)
+        return plan(database, distribution_id=distribution_id, audience_of=audience_of, now=now, coupons_of=coupons_of)
     except DistributionClosed:
         return None
+
+
+def _with_codes_by_now(session: Session, coupons_of: CouponsOf, now: datetime) -> Sequence[int]:
+    """Plans that left somebody out for want of a code, and could give her one now."""
+    waiting = plans.lacking_codes(session, now=now, complete_before=now - ASK_FOR_CODES_AFTER)
+    found = [
+        (one, codes_reserved.pools(session, theme_id=one.theme_id, coupons=coupons_of(session, one))) for one in waiting
+    ]
+    return [one.id for one, pools in found if codes_reserved.any_free(session, pools)]
 
 
 def _opened(session: Session, distribution_id: int, now: datetime) -> tuple[Distribution, Theme]:
@@ -131,13 +181,17 @@ def _lay_down(session: Session, distribution: Distribution, audience_of: Audienc
         plans.evaluate(session, distribution=distribution, audience=audience_of(session, distribution))
 
 
-def _plan_chunk(database: Database, distribution_id: int, since: Capping, now: datetime) -> int | None:
+def _plan_chunk(
+    database: Database, distribution_id: int, since: Capping, coupons: Sequence[str], now: datetime
+) -> int | None:
     """Plan the next chunk; None when none is left."""
     with database.begin() as session:
         distribution, theme = _opened(session, distribution_id, now)
         chunk = plans.next_chunk(session, distribution_id)
         if chunk is None:
             return None
+        codes = codes_reserved.pools(session, theme_id=distribution.theme_id, coupons=coupons)
+        codes_reserved.hold(session, codes)
         new = plans.plan_chunk(
             session,
             distribution=distribution,
@@ -145,6 +199,7 @@ def _plan_chunk(database: Database, distribution_id: int, since: Capping, now: d
             chunk=chunk,
             since=since,
             now=now,
+            codes=codes,
         )
         if new and distribution.state is DistributionState.COMPLETE:
             distribution.state, distribution.completed_at = DistributionState.SENDING, None

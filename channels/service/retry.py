@@ -11,10 +11,12 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from approval.service.record import Act, write_down
+from channels.service.codes import coupons_of
 from channels.service.distribution import theme_by_key
 from channels.service.errors import NotInDoubt, NotSentAgain
 from channels.states import Channel, DeliveryState, ErrorClass, Purpose
-from models.queries import distributions, retries
+from models.queries import codes_reserved, distributions, retries
+from models.queries.codes_reserved import Pools
 from models.queries.retries import TAKEN, FailedFilter, Settled
 from models.theme import Theme
 from themes.revocation import TAKEN_DOWN
@@ -31,6 +33,7 @@ LEFT_BECAUSE: Mapping[str, str] = MappingProxyType(
         "receipt_waits": "the provider has reported it as delivered: the report is just being joined to it",
         "suppressed": "the address was suppressed since",
         "no_consent": "the customer withdrew the consent",
+        "no_code": "her code was given back when it failed, and the pool has none left: make more, then ask again",
         "unknown": "in doubt: only its replay, the provider's word or a settlement brings it on",
     }
 )
@@ -108,6 +111,7 @@ def retry_failed(
 
     Whatever has failed again after `asked_at` (now, if not told) is left, so that a retry that is pressed twice, or
     waits for its turn, sends nobody's message a third time. Left alone and counted as well is what LEFT_BECAUSE names.
+    Whose code was given back has one reserved anew, or is left.
     Of a theme that was taken down only its correction is retried.
 
     Raises:
@@ -116,8 +120,7 @@ def retry_failed(
     theme = theme_by_key(session, theme_key)
     asked = Wanted(channel=channel, error_class=error_class, error_code=error_code, since=since, ids=ids)
     wanted = _filter(session, theme, asked)
-    counted = retries.judge_failed if dry_run else retries.take_failed
-    judged = counted(session, wanted=wanted, asked_at=asked_at or now, now=now)
+    judged = _judged(session, theme, wanted, dry_run=dry_run, asked_at=asked_at or now, now=now)
     taken = {of_channel: count for (of_channel, why), count in judged.items() if why == TAKEN}
     report = RetryReport(
         theme_key=theme_key,
@@ -180,6 +183,36 @@ def count_in_doubt(
     theme = theme_by_key(session, theme_key)
     of = retries.distributions_of(session, theme_id=theme.id, channel=channel)
     return sum(retries.count_unknown(session, FailedFilter(distributions=of, since=since, until=until)).values())
+
+
+def _judged(
+    session: Session, theme: Theme, wanted: FailedFilter, *, dry_run: bool, asked_at: datetime, now: datetime
+) -> Mapping[tuple[Channel, str], int]:
+    needed = _codes_needed(session, theme, wanted)
+    if not needed:
+        counted = retries.judge_failed if dry_run else retries.take_failed
+        return counted(session, wanted=wanted, asked_at=asked_at, now=now)
+    if not dry_run:
+        retries.reserve_codes(session, wanted=wanted, needed=needed, asked_at=asked_at, now=now)
+        return retries.take_failed(session, wanted=wanted, needed=needed, asked_at=asked_at, now=now)
+    with session.begin_nested() as look:
+        retries.reserve_codes(session, wanted=wanted, needed=needed, asked_at=asked_at, now=now)
+        judged = retries.judge_failed(session, wanted=wanted, needed=needed, asked_at=asked_at, now=now)
+        look.rollback()
+    return judged
+
+
+def _codes_needed(session: Session, theme: Theme, wanted: FailedFilter) -> retries.Needed:
+    """Of the distributions whose messages carry single codes: from which pools."""
+    if not codes_reserved.has_single(session, theme_id=theme.id):
+        return retries.NOBODY_NEEDS
+    found: dict[int, Pools] = {}
+    for one in wanted.distributions:
+        distribution = distributions.by_id(session, one)
+        coupons = () if distribution is None else coupons_of(session, distribution)
+        pools = codes_reserved.pools(session, theme_id=theme.id, coupons=coupons)
+        found |= {one: pools} if pools.single else {}
+    return found
 
 
 def _filter(session: Session, theme: Theme, asked: Wanted) -> FailedFilter:

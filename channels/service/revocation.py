@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from channels.service.distribution import account_for
 from channels.states import Channel, DeliveryState, Purpose
 from models.delivery import Distribution, DistributionState
-from models.queries import corrections, deliveries, distributions, pending, takedowns
+from models.queries import codes_reserved, corrections, deliveries, distributions, pending, takedowns
 from models.theme import Theme
 
 #: So many rows of a channel are cancelled in one transaction at most; what is left over the next look takes.
@@ -35,7 +35,8 @@ def undo_channel(session: Session, *, theme_id: int, channel: Channel, now: date
     """Cancel what is left of one channel, whatever its revision, and count what may still leave.
 
     What a sender holds is not touched: its outcome is recorded by the sender, or its lease runs out. Once nothing is
-    left the channel's distributions are closed, and as planners wait for that, nothing can come after it.
+    left the channel's distributions are closed, and as planners wait for that, nothing can come after it. Codes of
+    those whom nothing reached are free again.
     """
     own = [one for one in distributions.lock_of_theme(session, theme_id) if one.channel is channel]
     deliveries.reap_dead_senders(session, now=now)
@@ -44,6 +45,7 @@ def undo_channel(session: Session, *, theme_id: int, channel: Channel, now: date
     if not any(left):
         for distribution in own:
             distribution.state = DistributionState.CANCELLED
+        codes_reserved.give_back(session, theme_id=theme_id)
     return ChannelLook(cancelled=cancelled, claimable=left.claimable, under_way=left.under_way)
 
 

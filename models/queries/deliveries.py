@@ -8,100 +8,20 @@ batch at a time, as a mark of its sender; only when a sender dies do its marks t
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, TextClause, text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from channels.engine import KEY_VALIDITY
 from channels.states import TRANSIENT_CLASSES, DeliveryState, ErrorClass
 from models.queries import walks
-from models.queries.access_paths import BY_ARRAY, BY_INDEX, IN_ORDER
+from models.queries.access_paths import BY_ARRAY, BY_INDEX
 from models.queries.arrays import plain_array, text_array
-
-# Lost in a crash of the database: a claim is then claimable again, an outcome in doubt. Neither is sent twice for it.
-_LATER_ON_DISK = "SET LOCAL synchronous_commit = off;"
-
-# What must hold for any call of a distribution to leave, now.
-_OPEN = """
-    SELECT d.id, t.product_line_id, d.channel
-    FROM distributions d
-    JOIN themes t ON t.id = d.theme_id
-    WHERE d.id = :distribution_id AND d.state = 'sending' AND t.revision_id = d.revision_id
-      AND CASE d.purpose
-          WHEN 'theme' THEN t.state = 'live' AND t.ends_at > :now
-          WHEN 'correction' THEN t.state IN ('revoking', 'revoked')
-          END
-      AND (d.expires_at IS NULL OR d.expires_at > :now)
-"""
-
-# What must hold for this person and address, now. OFFSET 0, here and below: each row is looked up by itself. Once the
-# statistics know the tables, reading all consents and all customers for every batch would seem the better way.
-_ALLOWED = """
-    NOT EXISTS (
-        SELECT FROM suppressions s
-        WHERE s.product_line_id = open.product_line_id AND s.channel = open.channel AND s.address = picked.address
-        OFFSET 0
-    ) AND EXISTS (
-        SELECT FROM consents c WHERE c.customer_id = picked.customer_id AND c.channel = open.channel AND c.granted
-        OFFSET 0
-    )
-"""
-
-_PICK_FRESH = f"{walks.fresh('EXISTS (SELECT FROM open)')}, picked AS (SELECT * FROM fresh)"
-
-_PICK_WAITING = """
-    picked AS (
-        SELECT id, seq, customer_id, address FROM deliveries
-        WHERE distribution_id = :distribution_id AND EXISTS (SELECT FROM open)
-          AND due_at IS NOT NULL AND due_at <= :now AND state IN ('retrying', 'held')
-        ORDER BY due_at LIMIT :limit
-        FOR UPDATE SKIP LOCKED
-    )
-"""
-
-_PICK_REPLAYS = """
-    picked AS (
-        SELECT id, seq, customer_id, address FROM deliveries
-        WHERE distribution_id = :distribution_id AND EXISTS (SELECT FROM open)
-          AND due_at IS NOT NULL AND due_at <= :now AND state = 'unknown' AND error_class = 'unknown_outcome'
-          AND key IS NOT NULL AND call_began_at > :keys_since AND account_id = ANY(CAST(:account_ids AS int[]))
-        LIMIT :limit
-        FOR UPDATE SKIP LOCKED
-    )
-"""
-
-_CLAIM = """
-    WITH open AS ({open}), {picked}, judged AS MATERIALIZED (
-        SELECT picked.id, {allowed} AS allowed FROM picked CROSS JOIN open
-    ), claimed AS (
-        UPDATE deliveries dl SET
-            state = CASE WHEN judged.allowed THEN 'sending' ELSE 'suppressed' END,
-            lease_owner = CASE WHEN judged.allowed THEN CAST(:owner AS uuid) END,
-            due_at = CASE WHEN judged.allowed THEN due_at END,
-            changed_at = :now
-        FROM judged WHERE dl.id = judged.id
-        RETURNING dl.seq, dl.id, dl.customer_id, dl.address, dl.tries, dl.first_tried_at, dl.key, dl.account_id,
-                  dl.state
-    ), marked AS (
-        INSERT INTO sender_marks (sender_id, begun, made_at, seqs)
-        SELECT :owner, false, :now, array_agg(seq) FROM claimed WHERE state = 'sending' HAVING count(*) > 0
-    )
-    SELECT claimed.seq, claimed.id, claimed.address, claimed.tries, claimed.first_tried_at, claimed.key,
-           claimed.account_id, c.external_id, c.name, c.country, c.language, c.timezone, claimed.state
-    FROM claimed, LATERAL (SELECT * FROM customers WHERE id = claimed.customer_id OFFSET 0) c
-"""
-
-
-def _claim(picked: str, *, allowed: str = _ALLOWED) -> str:
-    return IN_ORDER + _LATER_ON_DISK + _CLAIM.format(open=_OPEN, picked=picked, allowed=allowed)
-
-
-_CLAIM_FRESH = text(_claim(_PICK_FRESH))
-_CLAIM_WAITING = text(_claim(_PICK_WAITING))
-# A replay settles what may already have reached the person: that is not a new message, so consent is not asked again.
-_CLAIM_REPLAYS = text(_claim(_PICK_REPLAYS, allowed="true"))
+from models.queries.delivery_claims import CLAIM_FRESH, CLAIM_REPLAYS, CLAIM_WAITING, LATER_ON_DISK, OPEN, Claiming
+from offers.code import written
 
 _ENTER = text("""
     INSERT INTO senders (id, distribution_id, alive_until, began_at, host)
@@ -110,7 +30,7 @@ _ENTER = text("""
 
 # The sender's own row is what a reaper would have to lock: whoever comes first, the other sees it.
 _BEGIN = text(f"""
-    WITH open AS ({_OPEN}), alive AS (
+    WITH open AS ({OPEN}), alive AS (
         UPDATE senders SET alive_until = :until
         WHERE id = :owner AND alive_until > :now AND EXISTS (SELECT FROM open)
         RETURNING id
@@ -254,6 +174,10 @@ _OPT_OUT = text("""
 """)
 
 
+#: Of a message that carries none.
+NO_CODES: Mapping[str, str] = MappingProxyType({})
+
+
 class Claimed(NamedTuple):
     """A delivery that a sender holds, with what its message is rendered from. `key` is set on a replay alone."""
 
@@ -269,6 +193,10 @@ class Claimed(NamedTuple):
     country: str
     language: str
     timezone: str
+    codes: Mapping[str, str] = NO_CODES  # by coupon, as they are written
+
+    def __repr__(self) -> str:
+        return f"Claimed(seq={self.seq}, id={self.id})"  # codes and addresses are nobody's to read in a log
 
 
 class Result(NamedTuple):
@@ -321,41 +249,56 @@ def forget_settled(session: Session, *, distribution_id: int, owner: UUID) -> No
     session.execute(_TRIM, {"owner": owner, "distribution_id": distribution_id})
 
 
-def claim_fresh(session: Session, *, distribution_id: int, owner: UUID, limit: int, now: datetime) -> Claim:
+def claim_fresh(
+    session: Session, *, distribution_id: int, owner: UUID, limit: int, now: datetime, coupons: Sequence[str] = ()
+) -> Claim:
     """Take up to `limit` rows that nobody has tried yet, while the distribution may send.
 
     Everything is asked again here: theme live on this revision, not ended, nor an offer of it (of a correction: taken
     down), distribution going, address not suppressed, consent given. Rows that others hold are passed over, never
-    waited for.
+    waited for. With each come the recipient's codes of the `coupons` that the message names.
     """
-    return _taken(session, _CLAIM_FRESH, distribution_id=distribution_id, owner=owner, limit=limit, now=now)
+    own = {"distribution_id": distribution_id, "owner": owner, "limit": limit, "now": now}
+    return _taken(session, CLAIM_FRESH, own, coupons)
 
 
-def claim_waiting(session: Session, *, distribution_id: int, owner: UUID, limit: int, now: datetime) -> Claim:
+def claim_waiting(
+    session: Session, *, distribution_id: int, owner: UUID, limit: int, now: datetime, coupons: Sequence[str] = ()
+) -> Claim:
     """The same for rows whose time has come again: retried ones, and held ones."""
-    return _taken(session, _CLAIM_WAITING, distribution_id=distribution_id, owner=owner, limit=limit, now=now)
+    own = {"distribution_id": distribution_id, "owner": owner, "limit": limit, "now": now}
+    return _taken(session, CLAIM_WAITING, own, coupons)
 
 
 def claim_replays(
-    session: Session, *, distribution_id: int, owner: UUID, limit: int, account_ids: Sequence[int], now: datetime
+    session: Session,
+    *,
+    distribution_id: int,
+    owner: UUID,
+    limit: int,
+    account_ids: Sequence[int],
+    now: datetime,
+    coupons: Sequence[str] = (),
 ) -> Claim:
     """The same for rows in doubt whose key the provider still knows, of calls over these accounts."""
-    return _taken(
-        session,
-        _CLAIM_REPLAYS,
-        distribution_id=distribution_id,
-        owner=owner,
-        limit=limit,
-        now=now,
-        keys_since=now - KEY_VALIDITY,
-        account_ids=plain_array(account_ids),
-    )
+    own = {"distribution_id": distribution_id, "owner": owner, "limit": limit, "now": now}
+    known = {"keys_since": now - KEY_VALIDITY, "account_ids": plain_array(account_ids)}
+    return _taken(session, CLAIM_REPLAYS, {**own, **known}, coupons)
 
 
-def _taken(session: Session, statement: TextClause, **values: object) -> Claim:
-    rows = session.execute(statement, values).all()
-    held = [Claimed(*row[:-1]) for row in rows if row[-1] == DeliveryState.SENDING]
+def _taken(session: Session, claiming: Claiming, values: Mapping[str, object], coupons: Sequence[str]) -> Claim:
+    if not coupons:
+        rows = session.execute(claiming.plain, values).all()
+        held = [Claimed(*row[:-1]) for row in rows if row[-1] == DeliveryState.SENDING]
+    else:
+        rows = session.execute(claiming.with_codes, {**values, "coupons": text_array(coupons)}).all()
+        held = [Claimed._make((*row[:-2], _written(row[-2]))) for row in rows if row[-1] == DeliveryState.SENDING]
     return Claim(held, Counter({DeliveryState.SUPPRESSED: len(rows) - len(held)}))
+
+
+def _written(codes: Mapping[str, int | str | None]) -> Mapping[str, str]:
+    found = {coupon: code for coupon, code in codes.items() if code is not None}
+    return {coupon: written(code) if isinstance(code, int) else code for coupon, code in found.items()}
 
 
 def begin_calls(
@@ -405,7 +348,7 @@ def record_outcomes(
         "keys": text_array(keys),
     }
     if not durably:
-        session.execute(text(_LATER_ON_DISK))
+        session.execute(text(LATER_ON_DISK))
     done = session.execute(_RECORD, {**columns, "distribution_id": distribution_id, "owner": owner, "now": now})
     return int(done.rowcount)  # type: ignore[attr-defined] # a CursorResult, which the stubs widen
 

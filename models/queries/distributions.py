@@ -1,6 +1,6 @@
 """Distributions: which there are, whether they may send, how far they are."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -72,6 +72,11 @@ def lock(session: Session, distribution_id: int) -> tuple[Distribution, Theme] |
 def of_theme(session: Session, theme_id: int, *, purpose: Purpose = Purpose.THEME) -> Sequence[Distribution]:
     wanted = (Distribution.theme_id == theme_id) & (Distribution.purpose == purpose)
     return session.scalars(select(Distribution).where(wanted).order_by(Distribution.id)).all()
+
+
+def themes_of(session: Session, distribution_ids: Collection[int]) -> frozenset[int]:
+    query = select(Distribution.theme_id).where(Distribution.id.in_(distribution_ids))
+    return frozenset(session.scalars(query.distinct())) if distribution_ids else frozenset()
 
 
 def lock_of_theme(session: Session, theme_id: int) -> Sequence[Distribution]:

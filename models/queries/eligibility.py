@@ -11,6 +11,8 @@ from models.customer import Address, Consent, Suppression
 NO_ADDRESS, INVALID, NO_CONSENT, DUPLICATE = "no_address", "invalid", "no_consent", "duplicate"
 #: A forecast: as things are a cap would stop the message when it is about to leave.
 OVER_CAP = "over_cap"
+#: There is a row for her once the pool has a code for her.
+NO_CODE = "no_code"
 #: Verdicts that make a row; all others leave a customer out.
 ROW_VERDICTS = (DeliveryState.PLANNED.value, DeliveryState.SUPPRESSED.value, OVER_CAP)
 

@@ -4,17 +4,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select, text, update
+from sqlalchemy import TextClause, select, text, update
 from sqlalchemy.orm import Session
 
 from channels.states import CLAIMABLE_STATES, Channel, DeliveryState, ErrorClass, Purpose
 from models.delivery import Delivery, Distribution, DistributionState
-from models.queries import tallies
+from models.queries import codes_reserved, tallies
 from models.queries.access_paths import by_index
 from models.queries.arrays import plain_array
+from models.queries.codes_reserved import Pools
 from models.theme import Theme
 from themes.revocation import TAKEN_DOWN
 
@@ -66,7 +68,7 @@ _WORDS = """
 """
 
 _JUDGED = f"""
-    SELECT found.id, found.channel, CASE
+    SELECT found.id, found.channel, found.distribution_id, found.customer_id, CASE
         WHEN of.closed IS NOT NULL THEN of.closed
         WHEN found.changed_at > :asked_at THEN 'failed_since'
         WHEN found.id IN (SELECT reference FROM words WHERE address IS NULL) THEN 'receipt_waits'
@@ -89,6 +91,12 @@ _JUDGED = f"""
             SELECT FROM consents c
             WHERE c.customer_id = found.customer_id AND c.channel = found.channel AND NOT c.granted
         ) THEN 'no_consent'
+        WHEN EXISTS (
+            SELECT FROM unnest(CAST(:code_distributions AS int[]), CAST(:code_pools AS int[])) AS needed(of, pool_id)
+            WHERE needed.of = found.distribution_id AND NOT EXISTS (
+                SELECT FROM codes WHERE pool_id = needed.pool_id AND customer_id = found.customer_id OFFSET 0
+            )
+        ) THEN 'no_code'
         ELSE '{TAKEN}'
     END AS verdict
     FROM found JOIN of ON of.id = found.distribution_id
@@ -97,6 +105,12 @@ _JUDGED = f"""
 _JUDGE = text(f"""
     WITH {_OF}, {_WORDS}, found AS MATERIALIZED ({_FOUND})
     SELECT channel, verdict, count(*) FROM ({_JUDGED}) AS judged GROUP BY channel, verdict
+""")
+
+_TAKEABLE = text(f"""
+    WITH {_OF}, {_WORDS}, found AS MATERIALIZED ({_FOUND})
+    SELECT distribution_id, CAST(array_agg(DISTINCT customer_id) AS text) AS customers FROM ({_JUDGED}) AS judged
+    WHERE verdict = '{TAKEN}' GROUP BY distribution_id ORDER BY distribution_id
 """)
 
 # Locked in one order, and judged as it is once the lock is there: whoever asks at the same moment waits, and then finds
@@ -170,6 +184,11 @@ class FailedFilter:
         }
 
 
+#: The single codes that messages of a distribution carry.
+Needed = Mapping[int, Pools]
+NOBODY_NEEDS: Needed = MappingProxyType({})
+
+
 class Settled(NamedTuple):
     id: UUID
     seq: int
@@ -186,29 +205,47 @@ def distributions_of_deliveries(session: Session, ids: Sequence[UUID]) -> Sequen
     return session.scalars(select(Delivery.distribution_id).distinct().where(Delivery.id.in_(ids))).all()
 
 
+def reserve_codes(session: Session, *, wanted: FailedFilter, needed: Needed, asked_at: datetime, now: datetime) -> None:
+    """Let whoever could be retried have the codes that were given back since, as far as there are any."""
+    for pools in needed.values():
+        codes_reserved.hold(session, pools)
+    values = _values(wanted, {}, asked_at=asked_at, now=now)
+    for distribution_id, customers in session.execute(_TAKEABLE, values).all():
+        if distribution_id in needed:
+            codes_reserved.reserve(session, needed[distribution_id], customer_ids=customers)
+
+
 def judge_failed(
-    session: Session, *, wanted: FailedFilter, asked_at: datetime, now: datetime
+    session: Session, *, wanted: FailedFilter, asked_at: datetime, now: datetime, needed: Needed = NOBODY_NEEDS
 ) -> Mapping[tuple[Channel, str], int]:
     """Failed rows that match, counted per channel and verdict, and nothing changed."""
-    return _counted(session, wanted, asked_at=asked_at, now=now, change=False)
+    return _counted(session, _JUDGE, _values(wanted, needed, asked_at=asked_at, now=now))
 
 
 def take_failed(
-    session: Session, *, wanted: FailedFilter, asked_at: datetime, now: datetime
+    session: Session, *, wanted: FailedFilter, asked_at: datetime, now: datetime, needed: Needed = NOBODY_NEEDS
 ) -> Mapping[tuple[Channel, str], int]:
     """Make the failed rows that match and may go due now, with a fresh budget; the rest stays as it is.
 
     A row is taken once however many ask at once; one that failed again after `asked_at` is left to whoever asks anew.
     """
-    return _counted(session, wanted, asked_at=asked_at, now=now, change=True)
+    return _counted(session, _TAKE, _values(wanted, needed, asked_at=asked_at, now=now))
+
+
+def _values(wanted: FailedFilter, needed: Needed, *, asked_at: datetime, now: datetime) -> dict[str, object]:
+    pairs = [(distribution_id, pool) for distribution_id, pools in needed.items() for pool in pools.single]
+    codes = {
+        "code_distributions": plain_array(distribution_id for distribution_id, _ in pairs),
+        "code_pools": plain_array(pool for _, pool in pairs),
+    }
+    return {**wanted.values(DeliveryState.FAILED), **codes, "asked_at": asked_at, "now": now}
 
 
 def _counted(
-    session: Session, wanted: FailedFilter, *, asked_at: datetime, now: datetime, change: bool
+    session: Session, statement: TextClause, values: Mapping[str, object]
 ) -> Mapping[tuple[Channel, str], int]:
     by_index(session)
-    values = {**wanted.values(DeliveryState.FAILED), "asked_at": asked_at, "now": now}
-    return {(Channel(row[0]), row[1]): row[2] for row in session.execute(_TAKE if change else _JUDGE, values)}
+    return {(Channel(row[0]), row[1]): row[2] for row in session.execute(statement, values)}
 
 
 def count_unknown(session: Session, wanted: FailedFilter) -> Mapping[Channel, int]:

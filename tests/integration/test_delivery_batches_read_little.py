@@ -20,7 +20,18 @@ from channels.service import receipts as told_receipts
 from channels.service.limits import apply_limits
 from channels.states import Channel, DeliveryState, ErrorClass
 from models.database import Database
-from models.queries import deliveries, distributions, failures, inquiries, limits, pending, retries, subscriptions
+from models.queries import (
+    codes_reserved,
+    deliveries,
+    distributions,
+    failures,
+    inquiries,
+    limits,
+    pending,
+    retries,
+    subscriptions,
+)
+from models.queries.arrays import plain_array
 from models.queries.deliveries import Result
 from tests.integration.delivery_world import World, make_world
 
@@ -30,7 +41,7 @@ BATCH = 50
 EACH = 15
 GROWING = (
     "deliveries", "attempts", "customers", "consents", "suppressions", "receipts", "inquiries", "cap_turns",
-    "cap_reservations", "one_time_subscriptions", "subscription_uses",
+    "cap_reservations", "one_time_subscriptions", "subscription_uses", "codes",
 )  # fmt: skip
 NOW = datetime.now(UTC)
 
@@ -133,10 +144,58 @@ replayable = tried(
 sent = tried(DeliveryState.SENT, None, sent_at=NOW)
 
 
+def with_codes(session: Session, batch: Batch) -> None:
+    """Everybody has one, and as many are free."""
+    values = {"theme": batch.world.theme_id, "line": batch.world.product_line_id}
+    pool = "INSERT INTO code_pools (product_line_id, theme_id, offer) VALUES (:line, :theme, 'gift') RETURNING id"
+    values["pool"] = session.scalars(text(pool), values).one()
+    session.execute(
+        text(
+            "INSERT INTO codes (number, pool_id, customer_id)"
+            " SELECT :pool * 1000000000::bigint + c.id * 2 + n, :pool, CASE WHEN n = 0 THEN c.id END"
+            " FROM customers c, generate_series(0, 1) n WHERE c.product_line_id = :line"
+        ),
+        values,
+    )
+
+
+def with_codes_given_back(session: Session, batch: Batch) -> None:
+    with_codes(session, batch)
+    gone = {"ids": whose(session, batch)}
+    session.execute(text("UPDATE codes SET customer_id = NULL WHERE customer_id = ANY(:ids)"), gone)
+
+
+def failed_with_codes(session: Session, batch: Batch) -> None:
+    with_codes(session, batch)
+    failed(session, batch)
+
+
 @operation(some_handed_out)
 def claiming_fresh_rows(session: Session, batch: Batch) -> None:
     found = deliveries.claim_fresh(session, owner=batch.owner, limit=BATCH, **batch.own)
     assert len(found.deliveries) == BATCH
+
+
+@operation(with_codes)
+def claiming_fresh_rows_with_their_codes(session: Session, batch: Batch) -> None:
+    found = deliveries.claim_fresh(session, owner=batch.owner, limit=BATCH, coupons=["gift"], **batch.own)
+    assert [set(row.codes) for row in found.deliveries] == [{"gift"}] * BATCH
+
+
+@operation(with_codes_given_back)
+def reserving_codes(session: Session, batch: Batch) -> None:
+    found = pools_of(session, batch)
+    codes_reserved.reserve(session, found, customer_ids=plain_array(whose(session, batch)))
+    codes_reserved.reserve(session, found, customer_ids=plain_array(whose(session, batch)))
+
+
+@operation(failed_with_codes)
+def taking_the_failed_with_codes(session: Session, batch: Batch) -> None:
+    needed = {batch.world.distribution_id: pools_of(session, batch)}
+    asked_at = datetime.now(UTC)
+    retries.reserve_codes(session, wanted=meant(batch), needed=needed, asked_at=asked_at, now=NOW)
+    retries.take_failed(session, wanted=meant(batch), needed=needed, asked_at=asked_at, now=NOW)
+    assert states(session, batch) == {"retrying"}
 
 
 @operation(retrying)
@@ -286,6 +345,15 @@ def taking_one_time_agreements(session: Session, batch: Batch) -> None:
 @operation(retrying)
 def asking_when_to_go_on(session: Session, batch: Batch) -> None:
     assert distributions.next_due(session, **batch.own) is not None
+
+
+def whose(session: Session, batch: Batch) -> list[int]:
+    sql = text("SELECT customer_id FROM deliveries WHERE id = ANY(:ids)")
+    return list(session.scalars(sql, {"ids": batch.ids}))
+
+
+def pools_of(session: Session, batch: Batch) -> codes_reserved.Pools:
+    return codes_reserved.pools(session, theme_id=batch.world.theme_id, coupons=["gift"])
 
 
 def inquiries_due(session: Session, batch: Batch) -> Sequence[inquiries.InDoubt]:

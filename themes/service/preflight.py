@@ -17,7 +17,7 @@ from channels.registry import capabilities
 from channels.sms.segments import segments_of
 from channels.states import Channel
 from models.delivery import ProviderAccount
-from models.queries import capped, outlooks, permits, provider_accounts
+from models.queries import capped, code_outlooks, outlooks, permits, provider_accounts
 from models.queries.capped import Capping
 from models.queries.outlooks import Capped, ChannelCounts, Staged
 from models.queries.segments import audience_select, members_select
@@ -27,6 +27,7 @@ from themes.lacking import Lacking
 from themes.money import EXPONENTS
 from themes.preflight import (
     ChannelOutlook,
+    CodeSupply,
     Counts,
     HeldUntil,
     Line,
@@ -39,7 +40,7 @@ from themes.preflight import (
 from themes.recipient import NULLABLE, PREVIEW, recipient, sample
 from themes.render import Renderer, RenderFailed
 from themes.theme import Theme as ThemeValue
-from themes.variables import required_variables
+from themes.variables import codes_named, required_variables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,8 @@ def look_ahead(session: Session, *, theme: Theme, value: ThemeValue, public_url:
         findings=(),
     )
     supplies = [Supply(offer=coupon.id, total=coupon.total) for coupon in value.coupons if coupon.total is not None]
-    return replace(outlook, findings=findings(outlook, lines=lines, supplies=supplies))
+    codes = _codes(session, view)
+    return replace(outlook, findings=findings(outlook, lines=lines, supplies=supplies, codes=codes))
 
 
 def sample_recipient(
@@ -193,6 +195,27 @@ def _look(
         segments=_sms_segments(session, view, public_url) if channel is Channel.SMS and counted.recipients else None,
         lacking=_lacking(session, view, channel),
     )
+
+
+def _codes(session: Session, view: _View) -> list[CodeSupply]:
+    """Of every coupon with single codes that some message carries."""
+    named = {channel: codes_named(view.value, channel) for channel in view.value.channels.used()}
+    found = {
+        coupon: code_outlooks.count_codes(
+            session,
+            view.staged,
+            theme_id=view.theme.id,
+            coupon=coupon,
+            channels=[channel for channel, coupons in named.items() if coupon in coupons],
+            product_line_id=view.product_line_id,
+        )
+        for coupon in sorted({coupon for coupons in named.values() for coupon in coupons})
+    }
+    return [
+        CodeSupply(offer=coupon, codes=count.codes, recipients=count.recipients)
+        for coupon, count in found.items()
+        if count is not None
+    ]
 
 
 def _quiet(limits: Limits | None, channel: Channel) -> HeldUntil:
