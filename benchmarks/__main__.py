@@ -14,7 +14,21 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bare, email, offers, operations, others, planning, preflight, sending, sink, task_per_recipient
+from benchmarks import (
+    api,
+    bare,
+    claims,
+    codes,
+    email,
+    offers,
+    operations,
+    others,
+    planning,
+    preflight,
+    sending,
+    sink,
+    task_per_recipient,
+)
 from benchmarks.audience import database
 from channels.states import Channel
 
@@ -154,6 +168,31 @@ def combinations(scale: int) -> Rows:
     yield Result(name=f"{name}: share that is exact", value=measured.exact, unit="of 1", bound=0.99)
 
 
+def claiming(scale: int) -> Rows:
+    with database() as opened:
+        measured = claims.measure(opened, claims=claims.CLAIMS // scale)
+    yield Result(name="claims of one coupon, a transaction each, 32 clients", value=measured.each, unit="claims/s")
+    yield Result(name="claims of one coupon, settled by 500", value=measured.together, unit="claims/s")
+    yield Result(
+        name="settled by 500 against a transaction each", value=measured.ratio, unit="times", bound=claims.LEAST_RATIO
+    )
+
+
+def asking(scale: int) -> Rows:
+    measured = api.measure(claims=api.CLAIMS // scale, plain=api.PLAIN_CLAIMS // scale, quotes=api.QUOTES // scale)
+    name = "POST /v1/quotes, 5 lines, 10 candidates, one process"
+    yield Result(name=name, value=measured.quotes, unit="quotes/s", bound=400)
+    yield Result(name="claims of one coupon over HTTP, one guarded UPDATE each", value=measured.plain, unit="claims/s")
+    yield Result(name="claims of one coupon over HTTP, collected", value=measured.claims, unit="claims/s")
+    yield Result(name="collected against one guarded UPDATE each", value=measured.ratio, unit="times", bound=5)
+
+
+def generating(scale: int) -> Rows:
+    with database() as opened:
+        per_second = codes.measure(opened, count=codes.CODES // scale)
+    yield Result(name="codes generated and stored", value=per_second, unit="codes/s", bound=codes.LEAST)
+
+
 GROUPS: Mapping[str, Callable[[int], Rows]] = {
     "single": one_call_each,
     "batches": batches,
@@ -163,6 +202,9 @@ GROUPS: Mapping[str, Callable[[int], Rows]] = {
     "two-senders": two_senders,
     "operations": ops,
     "offers": combinations,
+    "claims": claiming,
+    "api": asking,
+    "codes": generating,
 }
 
 

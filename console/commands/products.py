@@ -42,13 +42,14 @@ def guard(
     least_margin: Annotated[
         float | None, typer.Option(min=0, max=99.99, help="Percent of what is paid; leave it out to guard none.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Let no offer bring a product below a margin. Where its cost is not known, only its own floor keeps it up."""
     least = None if least_margin is None else round(least_margin * 100)
     with Database.from_settings().begin() as session:
         guard_margin(session, product_line=product_line, least=least)
     told = "no margin is guarded" if least is None else f"no offer brings a margin below {least_margin:g} %"
-    typer.echo(f"{product_line}: {told}")
+    tell({"product_line": product_line, "least_margin_bp": least}, f"{product_line}: {told}", as_json=as_json)
 
 
 def register(root: typer.Typer) -> None:

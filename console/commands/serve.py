@@ -1,4 +1,4 @@
-"""`themeline serve`: the HTTP service for providers' callbacks and for the links in messages."""
+"""`themeline serve`: the HTTP service for providers' callbacks, for the links in messages, and for shops."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="0 takes a free one; THEMELINE_HTTP_PORT if not given.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take receipts from providers, and follow the links in messages, until Ctrl-C.
+    """Take receipts from providers, follow the links in messages, and answer shops at /v1, until Ctrl-C.
 
     `themeline up` runs one on the loopback address. Put a proxy with TLS before it; any number may run side by side.
     """

@@ -22,6 +22,7 @@ from channels.states import MAY_BE_REACHED_STATES, REACHED_STATES, Channel, Deli
 from console.commands.people import configured_cipher
 from console.demo.approvers import answer, wait_for, waiting_question
 from console.demo.cast import Authenticator, enrol_cast
+from console.demo.sales import open_shop, problems_of, sell, show_sales
 from console.demo.stand_in import PRODUCT_LINE, Sandbox
 from console.demo.theme_file import EXAMPLE, theme_starting
 from console.flow_runs import run_flow
@@ -33,7 +34,7 @@ from models.queries import approvals, themes
 from themes.lifecycle import ThemeState
 from themes.service.finding import require_theme
 
-THEME = "womens-day-2027"
+THEME, CURRENCY = "womens-day-2027", "GBP"
 POLICY = Path("examples/demo-policy.yaml")
 RETAIL = Path("data/online_retail_2010_12.csv")
 RECEIPTS_FROM = frozenset({"aliyun", "jpush", "wechat"})
@@ -84,6 +85,7 @@ def tell(stage: Stage) -> None:
     review(stage)
     launch(stage)
     retry(stage)
+    trade(stage)
     check(stage)
     take_down(stage)
     tell_times(stage)
@@ -97,7 +99,7 @@ def prepare(stage: Stage) -> None:
         retail = read_retail(source)
     now = datetime.now(UTC)
     with stage.database.begin() as session:
-        report = import_retail(session, retail, product_line=PRODUCT_LINE, currency="GBP", as_of=now)
+        report = import_retail(session, retail, product_line=PRODUCT_LINE, currency=CURRENCY, as_of=now)
     stage.people = enrol_cast(stage.database, configured_cipher())
     addresses = {}
     with stage.database.begin() as session:
@@ -240,6 +242,16 @@ def retry(stage: Stage) -> None:
     say(f"ops: {run['message']}")
     wait_for("the end of the retry", lambda: _rest(stage, set(Channel)), seconds=SETTLED_WITHIN)
     say(f"ops press again: {run_flow('retry-deliveries/by-ops', parameters)['message']}")
+
+
+def trade(stage: Stage) -> None:
+    """Customers claim and use what they were sent, through the HTTP API. Raises SaleFailed, Mismatch."""
+    shop = open_shop(stage.database, origin=stage.http, product_line=PRODUCT_LINE)
+    sales = sell(shop, stage.database, theme=THEME, say=say)
+    show_sales(sales, currency=CURRENCY, table=print_rows)
+    if problems := problems_of(sales, stage.database, theme=THEME):
+        raise Mismatch("; ".join(problems))
+    say("claims, uses and money of the theme's offers are what the shop was told, order by order")
 
 
 def check(stage: Stage) -> None:

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from console.http.app import create_app
 from console.http.services import Services
@@ -66,7 +66,7 @@ def serve(
         server_of(create_app(Services.from_settings(settings)), ready=ready).run([listener])
 
 
-def server_of(app: FastAPI, *, ready: Callable[[], None]) -> uvicorn.Server:
+def server_of(app: ASGIApp, *, ready: Callable[[], None]) -> uvicorn.Server:
     """Paths hold secrets, so there is no access log: what is worth telling is told by the endpoints."""
     config = uvicorn.Config(
         app,
