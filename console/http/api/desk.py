@@ -40,6 +40,14 @@ class Desk:
             lambda session, now: settle(session, claims, product_line_id=product_line_id, now=now)
         )
 
+    async def looking(self, work: Callable[[Session, datetime], T]) -> T:
+        """Look something up, in a thread; nothing is changed by it."""
+        return await self.services.in_thread(self._look, work)
+
+    def _look(self, work: Callable[[Session, datetime], T]) -> T:
+        with self.services.database.look() as session:
+            return work(session, self.services.clock())
+
     def _begin(self, work: Callable[[Session, datetime], T]) -> T:
         with self.services.database.begin() as session:
             return work(session, self.services.clock())

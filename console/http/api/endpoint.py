@@ -66,6 +66,9 @@ class Call:
     async def in_transaction(self, work: Callable[[Session, datetime], T]) -> T:
         return await self.desk.in_transaction(work)
 
+    async def looking(self, work: Callable[[Session, datetime], T]) -> T:
+        return await self.desk.looking(work)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:

@@ -16,7 +16,7 @@ async def price_cart(call: Call) -> Json:
     Line by line: which offer takes what off, and why each other one does not apply.
     """
     asked = _asked(call)
-    return await call.in_transaction(
+    return await call.looking(
         lambda session, now: Json(
             told_quote(quote(session, call.desk.book, asked, product_line_id=call.line_id, now=now))
         )
@@ -26,7 +26,7 @@ async def price_cart(call: Call) -> Json:
 async def list_offers_for_cart(call: Call) -> Json:
     """The same, and of every offer what it does for this cart, or what is missing for it."""
     asked = _asked(call)
-    return await call.in_transaction(
+    return await call.looking(
         lambda session, now: Json(
             told_offers(offers_for_cart(session, call.desk.book, asked, product_line_id=call.line_id, now=now))
         )
