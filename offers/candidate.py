@@ -79,7 +79,9 @@ def of_activity(live: LiveRule, taken: Taken, buyer: Buyer) -> Candidate | NotUs
 def of_coupon(live: LiveRule, coupon: InHand, buyer: Buyer) -> Candidate | NotUsable:
     why = coupon.refused(now=buyer.now, order=buyer.order) or _refused_coupon(live, buyer)
     if why is None and live.rule is not None:
-        return Candidate(live=live, rule=replace(live.rule, expires=coupon.valid_to), held=coupon.id)
+        ends = coupon.valid_to  # where it has no days of its own, that is the offer's end
+        rule = live.rule if live.rule.expires == ends else replace(live.rule, expires=ends)
+        return Candidate(live=live, rule=rule, held=coupon.id)
     return NotUsable(why=why or UseRefusal.NO_EFFECT, offer=live.name, held=coupon.id)
 
 

@@ -41,6 +41,7 @@ from offers.units import Run, bundles, cheaper, dearest_first
 Amounts = tuple[int, ...]
 #: Of the amounts of all lines, those that count for thresholds, and the freight. None: it takes no effect any more.
 Ceiling = Callable[[Amounts, Amounts, int], int | None]
+Picker = Callable[[Amounts], Amounts]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,7 @@ def _while_undiscounted(rule: Rule, lines: Lines) -> Ceiling:
 
 def _if_enough(rule: Rule, lines: Lines, effect: Ceiling) -> Ceiling:
     """Only while the condition holds: amounts fall, so that it never holds again once it does not."""
-    least, pick = rule.condition.min_amount, _picker(lines.needs)
+    least, pick = rule.condition.min_amount, picker(lines.needs)
     if rule.condition.min_qty > sum(pick(lines.qty)):
         return _never
     if not least:
@@ -107,7 +108,7 @@ def _effect(rule: Rule, lines: Lines) -> Ceiling:
 
 
 def _on_all_together(effect: GroupEffect, lines: Lines) -> Ceiling:
-    pick, qty = _picker(lines.ats), sum(lines.qty[at] for at in lines.ats)
+    pick, qty = picker(lines.ats), sum(lines.qty[at] for at in lines.ats)
     held = sum(lines.held[at] for at in lines.ats)
     frees = effect if isinstance(effect, Tiers) and any(step.freight_free for step in effect.tiers) else None
 
@@ -123,7 +124,7 @@ def _on_all_together(effect: GroupEffect, lines: Lines) -> Ceiling:
 
 
 def _on_each_line(effect: LineEffect, lines: Lines) -> Ceiling:
-    pick, cap = _picker(lines.ats), effect.cap if isinstance(effect, Percent) else None
+    pick, cap = picker(lines.ats), effect.cap if isinstance(effect, Percent) else None
     eased = replace(effect, cap=None) if isinstance(effect, Percent) else effect
     of_each = [(lines.qty[at], lines.held[at]) for at in lines.ats]
 
@@ -137,7 +138,7 @@ def _on_each_line(effect: LineEffect, lines: Lines) -> Ceiling:
 
 
 def _on_units(effect: Cheapest | Bundle, lines: Lines, *, shy: bool) -> Ceiling:
-    pick, qty, held = _picker(lines.ats), [lines.qty[at] for at in lines.ats], sum(lines.held[at] for at in lines.ats)
+    pick, qty, held = picker(lines.ats), [lines.qty[at] for at in lines.ats], sum(lines.held[at] for at in lines.ats)
     eased = replace(effect, target=Target.DEAREST) if shy and isinstance(effect, Cheapest) else effect
 
     @cache
@@ -154,7 +155,7 @@ def _off_units(effect: Cheapest | Bundle, runs: Sequence[Run]) -> int:
     return sum([times * saved for times, saved, _ in bundles(effect, runs)])
 
 
-def _picker(ats: Sequence[int]) -> Callable[[Amounts], Amounts]:
+def picker(ats: Sequence[int]) -> Picker:
     """Those at some places, as fast as can be."""
     if not ats:
         return lambda _amounts: ()

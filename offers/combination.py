@@ -182,6 +182,7 @@ class _Search:
         self._cliques = _cliques_among(self._rivals)
         self._before = self._find_twins(sorted(kept))
         self._was_cut_short = False
+        self._known: dict[tuple[int, ...], State | None] = {(): pricer.start()}
         self._ties: list[_Branch] = []
         self._best = self._greedy(kept)
 
@@ -273,10 +274,11 @@ class _Search:
         if self._left <= 0:
             self._was_cut_short = self._was_cut_short or branch.most > -self._best[0].worth
         elif self._may_be_best(branch):
-            child = self._pricer.after(branch.state, branch.number)
-            if not isinstance(child, Reason):
+            chosen = (*branch.chosen, branch.number)
+            child = self._after(branch.state, chosen)
+            if child is not None:
                 worth = branch.worth + child.saved - branch.state.saved + self._bonus.get(branch.number, 0)
-                self._walk(child, worth, (*branch.chosen, branch.number), branch.later)
+                self._walk(child, worth, chosen, branch.later)
 
     def _may_be_best(self, branch: _Branch) -> bool:
         best = self._best[0]
@@ -329,15 +331,19 @@ class _Search:
                     chosen, state, worth = tried, found, with_it
         return self._rank(state, worth, chosen), chosen
 
-    def _state(self, chosen: Sequence[int]) -> State | None:
+    def _state(self, chosen: tuple[int, ...]) -> State | None:
         """None: not all of them take effect."""
-        state = self._pricer.start()
-        for number in chosen:
-            found = self._pricer.after(state, number)
-            if isinstance(found, Reason):
-                return None
-            state = found
-        return state
+        if chosen not in self._known:
+            before = self._state(chosen[:-1])
+            self._known[chosen] = None if before is None else self._after(before, chosen)
+        return self._known[chosen]
+
+    def _after(self, before: State, chosen: tuple[int, ...]) -> State | None:
+        """With the last of them, behind the others. What the first look came by is known."""
+        if chosen in self._known:
+            return self._known[chosen]
+        found = self._pricer.after(before, chosen[-1])
+        return None if isinstance(found, Reason) else found
 
     def _cut_might_be_worth_more(self, worth: int) -> bool:
         """Whether a set with an offer that was not even looked at could."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from offers.allocation import split
 from offers.benefit import Benefit, Running, benefit_of, freight_off, least
 from offers.cart import Cart
-from offers.ceiling import Ceiling, Lines, ceiling_of
+from offers.ceiling import Amounts, Ceiling, Lines, Picker, ceiling_of, picker
 from offers.effect import By, Effect, FreightAmount, FreightFixed, FreightPercent, Gift, GoodsEffect
 from offers.errors import SequenceUnknown
 from offers.reason import Reason, Why
@@ -108,6 +108,7 @@ class _Prepared(NamedTuple):
     stage: Stage
     lines: Lines
     ceiling: Ceiling
+    needs: Picker  # what its condition counts, where that is not what is in its reach just then
 
 
 class Pricer:
@@ -157,7 +158,7 @@ class Pricer:
         entered = self._threshold is Threshold.STAGE_ENTRY
         found = {}
         for number in numbers:
-            _, its_stage, _, ceiling = self._prepared[number]
+            _, its_stage, _, ceiling, _ = self._prepared[number]
             most = ceiling(amounts, at_entry if entered and stage is its_stage else amounts, freight)
             if most is not None:
                 found[number] = most
@@ -192,7 +193,7 @@ class Pricer:
         of = rule.condition.scope
         needs = ats if of is None else tuple(at for at, line in enumerate(self.cart.lines) if of.covers(line))
         lines = Lines(ats=ats, needs=needs, listed=self._list, qty=self._qty, held=self._held)
-        return _Prepared(rule, rule.stage, lines, ceiling_of(rule, lines))
+        return _Prepared(rule, rule.stage, lines, ceiling_of(rule, lines), picker(needs))
 
     def _in_reach(self, prepared: _Prepared, state: State) -> Sequence[int]:
         if not prepared.rule.only_undiscounted:
@@ -203,14 +204,13 @@ class Pricer:
         condition = prepared.rule.condition
         if not ats:
             return Reason(why=Why.OUT_OF_SCOPE)
-        counted = ats if condition.scope is None else prepared.lines.needs
+        counted = prepared.needs if ats is prepared.lines.ats or condition.scope is not None else picker(ats)
         if condition.min_amount:
-            amounts = self._tested(state)
-            found = sum(amounts[at] for at in counted)
+            found = sum(counted(self._tested(state)))
             if found < condition.min_amount:
                 return Reason(why=Why.BELOW_AMOUNT, needed=condition.min_amount, found=found)
         if condition.min_qty:
-            found = sum(self._qty[at] for at in counted) - (self._apart(prepared) if condition.apart else 0)
+            found = sum(counted(self._qty)) - (self._apart(prepared) if condition.apart else 0)
             if found < condition.min_qty:
                 return Reason(why=Why.BELOW_QTY, needed=condition.min_qty, found=found)
         return None
@@ -222,7 +222,7 @@ class Pricer:
         own = sum(self._qty[at] for at in lines.ats if at not in both)
         return max(0, min(sum(self._qty[at] for at in both), prepared.rule.condition.apart - own))
 
-    def _tested(self, state: State) -> Sequence[int]:
+    def _tested(self, state: State) -> Amounts:
         return state.at_entry if self._threshold is Threshold.STAGE_ENTRY else state.amounts
 
     def _effect(self, effect: Effect, ats: Sequence[int], state: State) -> State | Reason:
@@ -235,23 +235,30 @@ class Pricer:
         return self._goods_effect(effect, ats, state)
 
     def _goods_effect(self, effect: GoodsEffect, ats: Sequence[int], state: State) -> State | Reason:
-        amounts, tested, held, qty = state.amounts, self._tested(state), self._held, self._qty
-        lines = [Running(amounts[at], qty[at], amounts[at] - held[at], tested[at]) for at in ats]
-        benefit = self._benefit(effect, lines)
+        amounts = state.amounts
+        benefit = self._benefit(effect, ats, amounts, self._tested(state))
         freight, off = state.freight if benefit.freight_free else 0, sum(benefit.off)
         if not (off or freight):
-            return _short_of(effect, lines) or Reason(why=Why.NO_EFFECT)
+            return _short_of(effect, self._running(ats, amounts, self._tested(state))) or Reason(why=Why.NO_EFFECT)
         left = list(amounts)
         for at, amount in zip(ats, benefit.off, strict=True):
             left[at] -= amount
         return self._less(state, tuple(left), freight, off + freight, benefit.withheld)
 
-    def _benefit(self, effect: GoodsEffect, lines: Sequence[Running]) -> Benefit:
+    def _benefit(
+        self, effect: GoodsEffect, ats: Sequence[int], amounts: Sequence[int], tested: Sequence[int]
+    ) -> Benefit:
         """Worked out once: a search meets the same lines behind many sets that left them alone."""
-        key = (id(effect), *lines)
+        key = (id(effect), *ats, *[amounts[at] for at in ats])
+        if tested is not amounts:
+            key += tuple([tested[at] for at in ats])
         if key not in self._benefits:
-            self._benefits[key] = benefit_of(effect, lines)
+            self._benefits[key] = benefit_of(effect, self._running(ats, amounts, tested))
         return self._benefits[key]
+
+    def _running(self, ats: Sequence[int], amounts: Sequence[int], tested: Sequence[int]) -> Sequence[Running]:
+        held, qty = self._held, self._qty
+        return [Running(amounts[at], qty[at], amounts[at] - held[at], tested[at]) for at in ats]
 
     @staticmethod
     def _less(state: State, amounts: tuple[int, ...], freight_off: int, saved: int, withheld: int) -> State:

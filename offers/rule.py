@@ -35,6 +35,9 @@ class Stage(IntEnum):
     GIFT = 6
 
 
+Order = tuple[Stage, int, int, bool, str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
     """Holds where so much money, or so many pieces, are of `scope`: the offer's own, unless another is given.
@@ -63,18 +66,15 @@ class Rule:
     only_undiscounted: bool = False
     expires: datetime | None = None
 
-    @property
-    def stage(self) -> Stage:
-        match self.effect:
-            case UnitPrice():
-                return Stage.PRICE
-            case UnitAmount() | Cheapest() | Bundle() | Percent(per=Per.LINE | Per.UNIT) | Tiers(by=By.QTY):
-                return Stage.ITEM
-            case FreightPercent() | FreightAmount() | FreightFixed():
-                return Stage.FREIGHT
-            case Gift():
-                return Stage.GIFT
-        return Stage.ACTIVITY if self.kind is OfferKind.ACTIVITY else Stage.COUPON
+    stage: Stage = field(init=False, repr=False, compare=False)
+    #: Within a stage the higher priority first, then the higher threshold, then percent before amount, then ids.
+    order: Order = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Both are asked for again and again, on every cart."""
+        object.__setattr__(self, "stage", _stage_of(self.kind, self.effect))
+        percent_first = not isinstance(self.effect, Percent)
+        object.__setattr__(self, "order", (self.stage, -self.priority, -self.threshold, percent_first, self.id))
 
     @property
     def threshold(self) -> int:
@@ -82,10 +82,18 @@ class Rule:
             return max(step.at for step in self.effect.tiers)
         return self.condition.min_amount or self.condition.min_qty
 
-    @property
-    def order(self) -> tuple[Stage, int, int, bool, str]:
-        """Within a stage the higher priority first, then the higher threshold, then percent before amount, then ids."""
-        return self.stage, -self.priority, -self.threshold, not isinstance(self.effect, Percent), self.id
+
+def _stage_of(kind: OfferKind, effect: Effect) -> Stage:
+    match effect:
+        case UnitPrice():
+            return Stage.PRICE
+        case UnitAmount() | Cheapest() | Bundle() | Percent(per=Per.LINE | Per.UNIT) | Tiers(by=By.QTY):
+            return Stage.ITEM
+        case FreightPercent() | FreightAmount() | FreightFixed():
+            return Stage.FREIGHT
+        case Gift():
+            return Stage.GIFT
+    return Stage.ACTIVITY if kind is OfferKind.ACTIVITY else Stage.COUPON
 
 
 def excluded(one: Rule, other: Rule) -> bool:
