@@ -109,9 +109,10 @@ class Backoff:
     def wait(self, times: int, *, jitter: float, retry_after: timedelta | None = None) -> timedelta:
         """The wait after the `times`-th refusal in a row, from 1. `jitter` from 0 to 1 spreads it over its upper half.
 
-        What the provider asks for is never cut short; the jitter then adds up to one base.
+        What the provider asks for is never cut short; the jitter then adds up to one base. One that asks for no wait at
+        all gets ours: it would be called again and again in its trouble.
         """
-        if retry_after is not None:
+        if retry_after:
             return retry_after + self.base * jitter
         doubled = self.base * 2.0 ** min(max(times, 1) - 1, _MOST_DOUBLINGS)
         return min(doubled, self.ceiling) * (0.5 + jitter / 2)

@@ -122,6 +122,10 @@ def test_a_row_of_a_call_refused_as_a_whole_is_due_when_its_account_is() -> None
     assert step(ErrorClass.THROTTLED, tries=9, account_waits_until=until).due_at == until
 
 
+def test_a_provider_that_asks_for_no_wait_gets_ours() -> None:
+    assert Backoff().wait(3, jitter=0, retry_after=timedelta()) == Backoff().wait(3, jitter=0) > timedelta(seconds=1)
+
+
 @pytest.mark.parametrize("error", [*sorted(TRANSIENT_CLASSES), ErrorClass.CONFIG, ErrorClass.UNRECOGNISED])
 def test_a_replay_that_is_turned_away_leaves_the_first_call_in_doubt(error: ErrorClass) -> None:
     replay = step(error, waited=timedelta(hours=9), replayed=True)
