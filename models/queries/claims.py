@@ -194,7 +194,7 @@ def lock_codes(session: Session, numbers: Iterable[int]) -> Mapping[int, TakenCo
 
 
 def counts(session: Session, buckets: Sequence[Bucket]) -> Mapping[Bucket, int]:
-    rows = session.execute(_COUNTS, _columns(buckets))
+    rows = session.execute(_COUNTS, bucket_columns(buckets))
     return {buckets[place - 1]: count for place, count in rows}
 
 
@@ -236,7 +236,7 @@ def count_buckets(session: Session, more: Mapping[Bucket, int], most: Mapping[Bu
     """The same for customers, days and channels, each only within its limit."""
     buckets = list(more)
     values = {"more": plain_array(more.values()), "most": plain_array(most[bucket] for bucket in buckets)}
-    return _changed(session.execute(_COUNT_BUCKETS, {**_columns(buckets), **values}))
+    return _changed(session.execute(_COUNT_BUCKETS, {**bucket_columns(buckets), **values}))
 
 
 def take_codes(session: Session, taken: Collection[tuple[int, int, int]]) -> int:
@@ -246,7 +246,8 @@ def take_codes(session: Session, taken: Collection[tuple[int, int, int]]) -> int
     return _changed(session.execute(_TAKE_CODES, values))
 
 
-def _columns(buckets: Sequence[Bucket]) -> dict[str, str]:
+def bucket_columns(buckets: Sequence[Bucket]) -> dict[str, str]:
+    """As the parameters of a statement that counts in them."""
     return {
         "offers": plain_array(one.offer_id for one in buckets),
         "customers": plain_array(one.customer_id for one in buckets),

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.queries.arrays import plain_array
+from models.queries.claims import bucket_columns
 from offers.claim_rules import Bucket
 from offers.redemption import RedemptionView, UseView
 from offers.refund import RefundPolicy
@@ -153,11 +154,11 @@ def give_back(session: Session, offs: Mapping[int, int]) -> None:
 
 def count(session: Session, buckets: Sequence[Bucket]) -> Collection[Bucket]:
     """Count one use in each. Returns those whose limit allowed it."""
-    return {Bucket(*row) for row in session.execute(_COUNT, _columns(buckets))}
+    return {Bucket(*row) for row in session.execute(_COUNT, bucket_columns(buckets))}
 
 
 def give_back_counts(session: Session, buckets: Sequence[Bucket]) -> None:
-    session.execute(_GIVE_BACK_COUNTS, _columns(buckets))
+    session.execute(_GIVE_BACK_COUNTS, bucket_columns(buckets))
 
 
 def hold_customer(session: Session, customer_id: int) -> None:
@@ -258,15 +259,6 @@ def add_refund(
     values = {"units": told, "policy": policy, "goods": goods, "freight": freight, "now": now}
     session.execute(_ADD_REFUND, {"redemption_id": redemption_id, **values})
     return True
-
-
-def _columns(buckets: Sequence[Bucket]) -> dict[str, str]:
-    return {
-        "offers": plain_array(one.offer_id for one in buckets),
-        "customers": plain_array(one.customer_id for one in buckets),
-        "days": plain_array(one.day or "-infinity" for one in buckets),
-        "channels": plain_array(one.channel for one in buckets),
-    }
 
 
 def _offs(offs: Mapping[int, int]) -> dict[str, str]:
