@@ -165,6 +165,10 @@ def asked_offers(session: Session, names: Iterable[str], *, product_line_id: int
     return Asked(offers={terms.name: terms for terms in found.values()}, inside=inside)
 
 
+def customer_id(session: Session, external_id: str, *, product_line_id: int) -> int | None:
+    return customers(session, [external_id], product_line_id=product_line_id).get(external_id)
+
+
 def customers(session: Session, external_ids: Iterable[str], *, product_line_id: int) -> Mapping[str, int]:
     values = {"line": product_line_id, "external_ids": text_array(external_ids)}
     return {row.external_id: row.id for row in session.execute(_CUSTOMERS, values)}

@@ -22,7 +22,6 @@ _OF_CUSTOMER = text(f"""
     ORDER BY h.valid_to, h.id
 """)  # noqa: S608 - put together from constants of this module
 _BY_IDS = text(f"SELECT {_VIEW} FROM {_JOINS} WHERE h.id = ANY(CAST(:ids AS bigint[])) ORDER BY h.id")  # noqa: S608 - as above
-_CUSTOMER = text("SELECT id FROM customers WHERE product_line_id = :product_line_id AND external_id = :external_id")
 _IN_HAND = text("""
     SELECT id, offer_id, state, valid_from, valid_to, locked_for, locked_until FROM held_coupons
     WHERE id = ANY(CAST(:ids AS bigint[])) AND customer_id = :customer_id
@@ -79,11 +78,6 @@ def of_customer(session: Session, *, customer_id: int, states: Collection[HeldSt
 
 def by_ids(session: Session, ids: Collection[int]) -> Sequence[HeldCouponView]:
     return [_view(row) for row in session.execute(_BY_IDS, {"ids": plain_array(ids)}).mappings()]
-
-
-def customer_id_of(session: Session, *, product_line_id: int, external_id: str) -> int | None:
-    values = {"product_line_id": product_line_id, "external_id": external_id}
-    return session.scalars(_CUSTOMER, values).one_or_none()
 
 
 def in_hand(session: Session, ids: Collection[int], *, customer_id: int) -> Mapping[int, InHand]:

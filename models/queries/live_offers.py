@@ -1,4 +1,4 @@
-"""Offers of launched themes: opened, closed and found."""
+"""Offers of launched themes: opened and closed."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 
 from models.offer import HeldCoupon, LiveOffer
 from models.product_line import ProductLine
-from models.theme import Theme
 from offers.preset import OfferKind
 from offers.states import OPEN, Closed, HeldState
 
@@ -95,15 +94,3 @@ def changed(session: Session, *, product_line_id: int) -> None:
         .values(offers_version=ProductLine.offers_version + 1)
     )
     session.execute(change, execution_options={"synchronize_session": False})
-
-
-def find(session: Session, *, product_line_id: int, theme: str, offer: str) -> LiveOffer | None:
-    """Of the revision that was launched last."""
-    query = (
-        select(LiveOffer)
-        .join(Theme, Theme.id == LiveOffer.theme_id)
-        .where(LiveOffer.product_line_id == product_line_id, Theme.key == theme, LiveOffer.offer == offer)
-        .order_by(LiveOffer.id.desc())
-        .limit(1)
-    )
-    return session.scalars(query).one_or_none()

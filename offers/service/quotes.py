@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from models.queries import held_coupons
+from models.queries import claims, held_coupons
 from offers.candidate import Candidate, of_activity, of_coupon, one_of_each, rules_with_pairs
 from offers.cart import Cart
 from offers.claim_rules import AFTER_ORDER, CODE_PRESET, FOR_POINTS
@@ -130,7 +130,7 @@ def coupons_of(
     Raises:
         CustomerUnknown
     """
-    customer_id = held_coupons.customer_id_of(session, product_line_id=product_line_id, external_id=customer)
+    customer_id = claims.customer_id(session, customer, product_line_id=product_line_id)
     if customer_id is None:
         raise CustomerUnknown(customer=customer)
     return held_coupons.of_customer(session, customer_id=customer_id, states=states or list(HeldState))

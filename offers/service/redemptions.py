@@ -39,7 +39,7 @@ from offers.rule import excluded
 from offers.service.live_rules import RuleBook
 from offers.service.orders import take_back_triggered
 from offers.service.seeing import Question, Seen, see
-from offers.service.taking import Order, take
+from offers.service.taking import Order, take, why_not_taken
 from offers.service.typed_codes import TypedCode, candidate_of, read_codes
 from themes.theme import RedeemIn
 
@@ -173,16 +173,15 @@ def lock_coupons(
         CustomerUnknown
         OfferUnusable: one of them is not hers, not usable, or locked for another order.
     """
-    customer_id = held_coupons.customer_id_of(session, product_line_id=product_line_id, external_id=customer)
+    customer_id = claim_rows.customer_id(session, customer, product_line_id=product_line_id)
     if customer_id is None:
         raise CustomerUnknown(customer=customer)
     ids = sorted(set(coupons))
     held_coupons.hold(session, ids)
     locked = held_coupons.lock(session, ids, customer_id=customer_id, order=order, until=until, now=now)
     for missing in sorted(set(ids) - set(locked)):
-        coupon = held_coupons.in_hand(session, [missing], customer_id=customer_id).get(missing)
-        why = coupon.refused(now=now, order=order) if coupon else UseRefusal.UNKNOWN
-        raise OfferUnusable(NotUsable(why=why or UseRefusal.LOCKED, held=missing))
+        why = why_not_taken(session, missing, customer_id=customer_id, order=order, now=now)
+        raise OfferUnusable(NotUsable(why=why, held=missing))
     return held_coupons.by_ids(session, ids)
 
 

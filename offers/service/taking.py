@@ -128,9 +128,15 @@ def _use_coupons(session: Session, seen: Seen, order: Order, held: Mapping[int, 
     for one in order.wanted:
         coupon_id = held.get(one.live.id)
         if coupon_id is not None and coupon_id not in used:
-            coupon = held_coupons.in_hand(session, [coupon_id], customer_id=customer_id).get(coupon_id)
-            why = coupon.refused(now=order.now, order=order.number) if coupon else UseRefusal.UNKNOWN
-            raise OfferUnusable(NotUsable(why=why or UseRefusal.LOCKED, offer=one.live.name, held=coupon_id))
+            why = why_not_taken(session, coupon_id, customer_id=customer_id, order=order.number, now=order.now)
+            raise OfferUnusable(NotUsable(why=why, offer=one.live.name, held=coupon_id))
+
+
+def why_not_taken(session: Session, coupon_id: int, *, customer_id: int, order: str, now: datetime) -> UseRefusal:
+    """The second look at a coupon that a guard would not give to an order."""
+    coupon = held_coupons.in_hand(session, [coupon_id], customer_id=customer_id).get(coupon_id)
+    why = coupon.refused(now=now, order=order) if coupon else UseRefusal.UNKNOWN
+    return why or UseRefusal.LOCKED
 
 
 def _count_limits(session: Session, seen: Seen, order: Order) -> None:
