@@ -3,7 +3,6 @@
 It begins when it reads a line, so that several can begin at once.
 """
 
-import gc
 import json
 import resource
 import subprocess
@@ -24,6 +23,7 @@ from channels.sender import Sender
 from channels.service.ledger import Ledger
 from channels.states import Channel, DeliveryState
 from channels.transport import HttpTransport
+from garbage import rest_the_collector
 from models.database import Database
 
 LEASE = timedelta(seconds=60)
@@ -99,9 +99,7 @@ def main() -> None:
     database = Database(url=order.database, pool_size=4)
     with database.begin():
         pass  # connected
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 100)  # as a sender run has it
+    rest_the_collector()
     print("ready", flush=True)
     sys.stdin.readline()
     began, cpu = time.monotonic(), time.process_time()

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from console.http.app import create_app
 from console.http.services import Services
+from garbage import rest_the_collector
 from logs import configure
 from settings import Settings
 
@@ -38,6 +39,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            rest_the_collector()
             self._ready()
 
 

@@ -37,7 +37,7 @@ def work(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             render=lambda _: PushContent(title="Hello", body="you"),
         )
         monkeypatch.setattr(sending, "_prepare", lambda _: found)
-        monkeypatch.setattr(sending, "_rest_the_collector", lambda: None)
+        monkeypatch.setattr(sending, "rest_the_collector", lambda: None)
         monkeypatch.setattr(sending, "own_run_id", uuid4)
         monkeypatch.setattr(sending, "database", lambda: database)
         monkeypatch.setattr(sending, "cipher", lambda: CIPHER)
