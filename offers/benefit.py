@@ -53,9 +53,12 @@ def benefit_of(effect: GoodsEffect, lines: Sequence[Running]) -> Benefit:
     return _BENEFITS[type(effect)](effect, lines)
 
 
-def asked(effect: GroupEffect, amount: int, tested: int, qty: int) -> int:
-    """What an effect on all lines together takes off so much, if no floor stops it; `tested` counts for its steps."""
-    return _ASKED[type(effect)](effect, amount, tested, qty)
+def asking(effect: GroupEffect) -> Callable[[Any, int, int, int], int]:
+    """What tells how much an effect on all lines together takes off, if no floor stops it.
+
+    It is asked with the effect, the amount, the one that counts for its steps, and the units.
+    """
+    return _ASKED[type(effect)]
 
 
 def _percent_of(effect: Percent, amount: int, _tested: int, _qty: int) -> int:
@@ -121,7 +124,7 @@ def _together(effect: GroupEffect, lines: Sequence[Running]) -> Benefit:
     """Off all lines at once: what one cannot take, the others do."""
     amounts, qties, rooms, tested = zip(*lines, strict=True)
     counted, qty = sum(tested), sum(qties)
-    amount = asked(effect, sum(amounts), counted, qty)
+    amount = asking(effect)(effect, sum(amounts), counted, qty)
     off = split(amount, amounts, rooms)
     free = isinstance(effect, Tiers) and reached(effect, counted, qty).freight_free
     return Benefit(off, withheld=amount - sum(off), freight_free=free)

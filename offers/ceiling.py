@@ -16,7 +16,7 @@ from offers.benefit import (
     GroupEffect,
     LineEffect,
     Running,
-    asked,
+    asking,
     benefit_of,
     freight_off,
     reached,
@@ -108,14 +108,14 @@ def _effect(rule: Rule, lines: Lines) -> Ceiling:
 
 
 def _on_all_together(effect: GroupEffect, lines: Lines) -> Ceiling:
-    pick, qty = picker(lines.ats), sum(lines.qty[at] for at in lines.ats)
-    held = sum(lines.held[at] for at in lines.ats)
+    pick, ask = picker(lines.ats), asking(effect)
+    qty, held = sum(pick(lines.qty)), sum(pick(lines.held))
     frees = effect if isinstance(effect, Tiers) and any(step.freight_free for step in effect.tiers) else None
 
     def ceiling(amounts: Amounts, tested: Amounts, freight: int) -> int | None:
         amount = sum(pick(amounts))
         counted = amount if tested is amounts else sum(pick(tested))
-        most = min(asked(effect, amount, counted, qty), amount - held)
+        most = min(ask(effect, amount, counted, qty), amount - held)
         if frees is not None and reached(frees, counted, qty).freight_free:
             most += freight
         return most or None
@@ -126,7 +126,7 @@ def _on_all_together(effect: GroupEffect, lines: Lines) -> Ceiling:
 def _on_each_line(effect: LineEffect, lines: Lines) -> Ceiling:
     pick, cap = picker(lines.ats), effect.cap if isinstance(effect, Percent) else None
     eased = replace(effect, cap=None) if isinstance(effect, Percent) else effect
-    of_each = [(lines.qty[at], lines.held[at]) for at in lines.ats]
+    of_each = list(zip(pick(lines.qty), pick(lines.held), strict=True))
 
     @cache
     def most(amounts: Amounts) -> int | None:
@@ -138,7 +138,8 @@ def _on_each_line(effect: LineEffect, lines: Lines) -> Ceiling:
 
 
 def _on_units(effect: Cheapest | Bundle, lines: Lines, *, shy: bool) -> Ceiling:
-    pick, qty, held = picker(lines.ats), [lines.qty[at] for at in lines.ats], sum(lines.held[at] for at in lines.ats)
+    pick = picker(lines.ats)
+    qty, held = pick(lines.qty), sum(pick(lines.held))
     eased = replace(effect, target=Target.DEAREST) if shy and isinstance(effect, Cheapest) else effect
 
     @cache

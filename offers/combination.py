@@ -225,8 +225,8 @@ class _Search:
         return (
             first.kind is second.kind
             and (one in self._bonus) == (other in self._bonus)
-            and self._rivals[one] - {other} == self._rivals[other] - {one}
             and self._pricer.alike(one, other)
+            and self._rivals[one] - {other} == self._rivals[other] - {one}
         )
 
     def _preferred(self, number: int) -> tuple[datetime, str]:
@@ -326,10 +326,12 @@ class _Search:
             if self._rivals[number].isdisjoint(chosen):
                 tried = tuple(sorted((*chosen, number)))
                 found = self._state(tried)
-                with_it = 0 if found is None else found.saved + sum(self._bonus.get(one, 0) for one in tried)
-                if found is not None and with_it > worth:
+                if found is not None and (with_it := found.saved + self._bonus_of(tried)) > worth:
                     chosen, state, worth = tried, found, with_it
         return self._rank(state, worth, chosen), chosen
+
+    def _bonus_of(self, numbers: Iterable[int]) -> int:
+        return sum([self._bonus.get(one, 0) for one in numbers]) if self._bonus else 0
 
     def _state(self, chosen: tuple[int, ...]) -> State | None:
         """None: not all of them take effect."""
@@ -367,10 +369,13 @@ class _Search:
 
 def _rivals_among(rules: Sequence[Rule], numbers: Iterable[int]) -> Mapping[int, AbstractSet[int]]:
     rivals: dict[int, set[int]] = {number: set() for number in numbers}
-    for one, other in combinations(rivals, 2):
-        if excluded(rules[one], rules[other]):
-            rivals[one].add(other)
-            rivals[other].add(one)
+    by_id = {rules[number].id: number for number in rivals}
+    for one, its in rivals.items():
+        rule = rules[one]
+        for other in rivals if rule.exclusive else [by_id[name] for name in rule.excludes if name in by_id]:
+            if other != one:
+                its.add(other)
+                rivals[other].add(one)
     return rivals
 
 

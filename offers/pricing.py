@@ -5,7 +5,7 @@ and freight are separate: no offer on one touches the other. Money is integer mi
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from offers.ceiling import Amounts, Ceiling, Lines, Picker, ceiling_of, picker
 from offers.effect import By, Effect, FreightAmount, FreightFixed, FreightPercent, Gift, GoodsEffect
 from offers.errors import SequenceUnknown
 from offers.reason import Reason, Why
-from offers.rule import Rule, Stage
+from offers.rule import Condition, Rule, Stage
 
 
 class Threshold(StrEnum):
@@ -100,7 +100,8 @@ class Price:
 
     def unit_discounts(self, at: int) -> Sequence[int]:
         """What came off each unit of a line; they sum to what came off the line."""
-        return split(self.line_discounts[at], [1] * self.cart.lines[at].qty)
+        line = self.cart.lines[at]
+        return split(line.amount - self.lines[at], [1] * line.qty)
 
 
 class _Prepared(NamedTuple):
@@ -155,11 +156,11 @@ class Pricer:
     def ceilings(self, state: State, numbers: Iterable[int]) -> dict[int, int]:
         """What each of these takes off at most, now or after any others; without those that take no effect any more."""
         amounts, freight, stage, at_entry = state[:4]
-        entered = self._threshold is Threshold.STAGE_ENTRY
+        prepared, entered = self._prepared, self._threshold is Threshold.STAGE_ENTRY
         found = {}
         for number in numbers:
-            _, its_stage, _, ceiling, _ = self._prepared[number]
-            most = ceiling(amounts, at_entry if entered and stage is its_stage else amounts, freight)
+            its = prepared[number]
+            most = its.ceiling(amounts, at_entry if entered and stage is its.stage else amounts, freight)
             if most is not None:
                 found[number] = most
         return found
@@ -169,11 +170,10 @@ class Pricer:
         first, second = self._prepared[one], self._prepared[other]
         return (
             first.stage is second.stage
-            and first.lines == second.lines
             and first.rule.effect == second.rule.effect
+            and first.lines == second.lines
             and first.rule.only_undiscounted == second.rule.only_undiscounted
-            and replace(first.rule.condition, scope=None) == replace(second.rule.condition, scope=None)
-            and (first.rule.condition.scope is None) == (second.rule.condition.scope is None)
+            and _ask_alike(first.rule.condition, second.rule.condition)
         )
 
     def price(self, numbers: Iterable[int]) -> Price:
@@ -189,9 +189,10 @@ class Pricer:
         return Price(cart=self.cart, lines=state.amounts, freight=state.freight, applied=applied, left_out=left_out)
 
     def _prepare(self, rule: Rule) -> _Prepared:
-        ats = tuple(at for at, line in enumerate(self.cart.lines) if line.qty and rule.scope.covers(line))
-        of = rule.condition.scope
-        needs = ats if of is None else tuple(at for at, line in enumerate(self.cart.lines) if of.covers(line))
+        goods, of = self.cart.lines, rule.condition.scope
+        covered = rule.scope.places(goods)
+        ats = covered if all(self._qty) else tuple([at for at in covered if self._qty[at]])
+        needs = ats if of is None else of.places(goods)
         lines = Lines(ats=ats, needs=needs, listed=self._list, qty=self._qty, held=self._held)
         return _Prepared(rule, rule.stage, lines, ceiling_of(rule, lines), picker(needs))
 
@@ -281,6 +282,16 @@ def _short_of(effect: GoodsEffect, lines: Sequence[Running]) -> Reason | None:
 def _entering(stage: Stage, state: State) -> State:
     amounts, freight, _, _, saved, withheld, gifts, gift_value = state
     return State(amounts, freight, stage, amounts, saved, withheld, gifts, gift_value)
+
+
+def _ask_alike(one: Condition, other: Condition) -> bool:
+    """Whether two conditions that count the same lines ask for the same."""
+    return (
+        one.min_amount == other.min_amount
+        and one.min_qty == other.min_qty
+        and one.apart == other.apart
+        and (one.scope is None) == (other.scope is None)
+    )
 
 
 def _applied(rule: Rule, before: State, after: State) -> Applied:

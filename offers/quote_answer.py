@@ -36,7 +36,7 @@ def told_price(price: Price) -> dict[str, Any]:
         "freight_discount": price.freight_discount,
         "payable": price.payable,
         "lines": list(price.lines),
-        "line_discounts": list(price.line_discounts),
+        "line_discounts": price.line_discounts,
         "units": _units(price),
         "applied": sorted(step.rule_id for step in price.applied),
         "steps": [_step(step) for step in price.applied],
@@ -59,10 +59,11 @@ def told_reason(reason: Reason) -> dict[str, Any]:
 
 def _units(price: Price) -> Mapping[str, list[int]]:
     """What came off each unit, of the lines that have several and on which they need not be the same."""
+    discounts = price.line_discounts
     return {
         str(at): list(price.unit_discounts(at))
         for at, line in enumerate(price.cart.lines)
-        if line.qty > 1 and price.line_discounts[at]
+        if line.qty > 1 and discounts[at]
     }
 
 

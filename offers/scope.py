@@ -1,6 +1,6 @@
 """What an offer is for: which goods, in which shops, and what is excluded from them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -49,6 +49,17 @@ class Scope:
 
     def covers(self, goods: Goods) -> bool:
         return (not self.named or self.named.name(goods)) and not self.excluded.name(goods)
+
+    def places(self, lines: Sequence[Goods]) -> tuple[int, ...]:
+        """Where in a list those stand that it covers."""
+        found: Sequence[int] = range(len(lines))
+        if self.named:
+            name = self.named.name
+            found = [at for at in found if name(lines[at])]
+        if self.excluded:
+            name = self.excluded.name
+            found = [at for at in found if not name(lines[at])]
+        return tuple(found)
 
 
 EVERYTHING = Scope()
