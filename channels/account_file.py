@@ -39,6 +39,7 @@ class Limits(_Part):
     windows: tuple[Window, ...] | None = None  # in place of those that the provider documents; all senders together
     rate_per_second: Annotated[float, Field(ge=1 / _LONGEST_RATE_WINDOW)] | None = None  # besides; counts the same
     concurrency: Annotated[int, Field(ge=1, le=1_024)] | None = None  # calls in flight, per sender
+    senders: Annotated[int, Field(ge=1, le=64)] = 1  # of a channel of a theme, at once
     retry_base_seconds: Annotated[float, Field(gt=0)] | None = None
     retry_ceiling_seconds: Annotated[float, Field(gt=0)] | None = None
     retry_budget_seconds: Annotated[float, Field(gt=0)] | None = None

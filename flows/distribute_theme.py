@@ -11,7 +11,7 @@ from tasks.distribution import Planned, open_distributions, plan_channel, progre
 from tasks.own_run import own_run_id
 from tasks.preflights import publish_preflight
 from tasks.progress import ProgressBoard, publish_counts, publish_failures
-from tasks.sender_runs import any_sender_alive, ensure_sender
+from tasks.sender_runs import any_sender_alive, ensure_senders
 from tasks.theme_steps import start_theme, theme_key_of
 from tasks.timeline import publish_timeline
 from themes.service.launch import StartOutcome
@@ -45,7 +45,7 @@ def _send(theme_id: int, distributions: list[Planned]) -> None:
     # Twice, for a sender that a pause was just ending may have stood in the way of the one that a resume wants.
     for _ in range(2):
         for planned in distributions:
-            ensure_sender(planned.distribution_id, planned.channel.value, key)
+            ensure_senders(planned.distribution_id, planned.channel.value, key)
         _show_until_senders_rest(theme_id, [planned.distribution_id for planned in distributions])
 
 

@@ -9,7 +9,7 @@ from tasks.healing import heal_gates
 from tasks.launch_healing import heal_launches, live_themes, themes_to_move_on
 from tasks.moving_on import move_all_on
 from tasks.own_run import own_run_id
-from tasks.sender_runs import ensure_sender
+from tasks.sender_runs import ensure_senders
 from tasks.takedowns import follow_takedowns
 from tasks.upkeep_turns import turn
 
@@ -35,5 +35,5 @@ def _reconcile() -> None:
             for distribution_id in open_distributions(live.theme_id):
                 plan_channel(distribution_id, own_run_id())
         for distribution_id, channel in live.distributions:
-            ensure_sender(distribution_id, channel, live.theme_key)
+            ensure_senders(distribution_id, channel, live.theme_key)
         settle_finished(live.theme_id)

@@ -13,7 +13,7 @@ from tasks.distribution import progress
 from tasks.own_run import asked_at, own_run_id, tag_with_theme
 from tasks.progress import publish_counts, publish_failures, publish_retry
 from tasks.retrying import retry_failed
-from tasks.sender_runs import ensure_sender
+from tasks.sender_runs import ensure_senders
 from tasks.theme_steps import theme_id_of
 
 
@@ -62,7 +62,7 @@ def retry_deliveries(
 def _send(theme: str, theme_id: int) -> None:
     channels = progress(theme_id)
     for one in channels:
-        ensure_sender(one.distribution_id, one.channel.value, theme)
+        ensure_senders(one.distribution_id, one.channel.value, theme)
     publish_counts(theme_id, channels)
 
 

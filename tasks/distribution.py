@@ -16,6 +16,7 @@ from channels.service.errors import DistributionClosed
 from channels.states import Channel, Purpose
 from models.delivery import Distribution, DistributionState
 from models.queries import distributions, steps, themes
+from settings import get_settings
 from tasks.connection import clock, database
 from themes.expiry import first_end
 from themes.revision import load
@@ -101,13 +102,12 @@ def progress(theme_id: int) -> Sequence[ChannelProgress]:
         return distribution.progress(session, theme_id=theme_id, now=clock())
 
 
-def sender_wanted(distribution_id: int) -> bool:
-    """Whether something is due of a distribution whose calls may leave."""
+def senders_wanted(distribution_id: int) -> int:
+    """How many senders are of use now."""
     with database().begin() as session:
-        if distribution.gate(session, distribution_id=distribution_id, now=clock()).closed_because is not None:
-            return False
-        due = distributions.next_due(session, distribution_id=distribution_id, now=clock())
-    return due is not None and due <= clock()
+        return distribution.senders_wanted(
+            session, distribution_id=distribution_id, batch=get_settings().sender_batch, now=clock()
+        )
 
 
 def is_being_sent(distribution_id: int) -> bool:

@@ -16,7 +16,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from approval.keys import theme_tag
 from settings import get_settings
 from tasks.connection import clock
-from tasks.distribution import is_being_sent, sender_wanted
+from tasks.distribution import is_being_sent, senders_wanted
 
 SENDER_DEPLOYMENT = "send-deliveries/for-channel"
 _MOST = 200
@@ -55,19 +55,26 @@ def any_sender_alive(distributions: Sequence[int]) -> bool:
         return any(alive_senders(client, distribution_id) for distribution_id in distributions)
 
 
-@task(name="ensure sender", task_run_name="ensure sender of distribution {distribution_id}", retries=3)
-def ensure_sender(distribution_id: int, channel: str, theme_key: str) -> UUID | None:
-    """Start a sender where there is work that is due and nobody at it; None where there is not."""
-    if not sender_wanted(distribution_id):
-        return None
+@task(name="ensure senders", task_run_name="ensure senders of distribution {distribution_id}", retries=3)
+def ensure_senders(distribution_id: int, channel: str, theme_key: str) -> list[UUID]:
+    """Start the senders that are missing, where there is work that is due; returns their runs.
+
+    Whoever asks at the same time may start some as well: one too many finds nothing to claim, and ends.
+    """
+    wanted = senders_wanted(distribution_id)
+    if not wanted:
+        return []
     with get_client(sync_client=True) as client:
-        if alive_senders(client, distribution_id):
-            return None
-        deployment = client.read_deployment_by_name(SENDER_DEPLOYMENT)
-        run = client.create_flow_run_from_deployment(
-            deployment.id,
-            parameters={"distribution_id": distribution_id},
-            name=f"Send · {theme_key} · {channel}",
-            tags=[theme_tag(theme_key), distribution_tag(distribution_id), f"channel:{channel}"],
-        )
-        return run.id
+        missing = wanted - len(alive_senders(client, distribution_id))
+        return [_start(client, distribution_id, channel, theme_key) for _ in range(missing)]
+
+
+def _start(client: SyncPrefectClient, distribution_id: int, channel: str, theme_key: str) -> UUID:
+    deployment = client.read_deployment_by_name(SENDER_DEPLOYMENT)
+    run = client.create_flow_run_from_deployment(
+        deployment.id,
+        parameters={"distribution_id": distribution_id},
+        name=f"Send · {theme_key} · {channel}",
+        tags=[theme_tag(theme_key), distribution_tag(distribution_id), f"channel:{channel}"],
+    )
+    return run.id

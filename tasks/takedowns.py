@@ -10,7 +10,7 @@ from channels.service import corrections
 from models.queries import distributions
 from tasks.connection import clock, database
 from tasks.distribution import settle_corrections
-from tasks.sender_runs import ensure_sender
+from tasks.sender_runs import ensure_senders
 from tasks.theme_steps import alert
 from themes.lifecycle import ThemeState
 from themes.service import takedown
@@ -33,7 +33,7 @@ def follow_takedowns(patience: timedelta = timedelta()) -> None:
     undo_takedowns(patience)
     under_way = corrections_under_way()
     for one in under_way:
-        ensure_sender(one.distribution_id, one.channel, one.theme_key)
+        ensure_senders(one.distribution_id, one.channel, one.theme_key)
     for theme_id in sorted({one.theme_id for one in under_way}):
         settle_corrections(theme_id)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from types import MappingProxyType
 
 from sqlalchemy.orm import Session
@@ -16,9 +17,20 @@ from channels.service.errors import (
     NothingToGiveBack,
     RevisionMissing,
 )
+from channels.service.provider import limits_of
 from channels.states import FINAL_STATES, Channel, DeliveryState, ErrorClass, Purpose
 from models.delivery import Distribution, DistributionState, ProviderAccount
-from models.queries import codes_reserved, deliveries, distributions, pending, planning, plans, tallies, themes
+from models.queries import (
+    codes_reserved,
+    deliveries,
+    distributions,
+    pending,
+    planning,
+    plans,
+    provider_accounts,
+    tallies,
+    themes,
+)
 from models.queries.deliveries import Reaped
 from models.queries.distributions import Gate
 from models.theme import Theme
@@ -119,6 +131,24 @@ def account_for(session: Session, *, theme: Theme, channel: Channel, key: str) -
 def gate(session: Session, *, distribution_id: int, now: datetime) -> Gate:
     """Whether calls of the distribution may leave now, or why not."""
     return distributions.gate(session, distribution_id=distribution_id, now=now)
+
+
+def senders_wanted(session: Session, *, distribution_id: int, batch: int, now: datetime) -> int:
+    """How many senders are of use now: none where nothing is due or may leave.
+
+    As many as the account wants, of a pool the one that wants most, but no more than have a `batch` of rows each.
+    """
+    if distributions.gate(session, distribution_id=distribution_id, now=now).closed_because is not None:
+        return 0
+    due = distributions.next_due(session, distribution_id=distribution_id, now=now)
+    if due is None or due > now:
+        return 0
+    serving = provider_accounts.serving(session, distribution_id=distribution_id)
+    most = max((limits_of(account).senders for account in serving), default=1)
+    if most == 1:
+        return 1
+    waiting = tallies.of(session, distribution_id, DeliveryState.PLANNED, DeliveryState.RETRYING)
+    return max(1, min(most, ceil(waiting / batch)))
 
 
 def progress(

@@ -19,16 +19,20 @@ from console.supervisor.processes import INSTALLATION, PART
 _STATUS_LINE = 7  # of postmaster.pid
 
 #: Durable as PostgreSQL comes; only larger than its defaults, which are made for very small machines.
-SETTINGS = {
-    "listen_addresses": "",
-    "unix_socket_permissions": "0700",
+SIZES = {
     "max_connections": "200",
     "shared_buffers": "256MB",
     "effective_cache_size": "1GB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
     "max_wal_size": "2GB",
+    "wal_buffers": "64MB",
+}
+SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
     "log_line_prefix": "%m [%p] ",
+    **SIZES,
 }
 
 #: Who may connect. The mark tells for which owner's password it was written.

@@ -1,4 +1,4 @@
-"""Turns among sender runs, on a Prefect server of the test's own."""
+"""How many sender runs are started, and turns among them, on a Prefect server of the test's own."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -8,9 +8,68 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import Running
+from prefect.states import Completed, Running
 
-from tasks import turns
+from channels.service import distribution as service
+from models.database import Database
+from settings import Settings
+from tasks import distribution, turns
+from tasks.sender_runs import ensure_senders
+from tests.integration.delivery_world import RecordingProvider, World, make_world, run
+
+BATCH = 4
+
+
+@pytest.fixture
+def world(database: Database, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Of ten customers, whose account wants three senders at once."""
+    made = make_world(database, customers=10)
+    made.plan()
+    want(made, 3)
+    monkeypatch.setattr(distribution, "database", lambda: database)
+    monkeypatch.setattr(distribution, "get_settings", lambda: Settings(sender_batch=BATCH))
+    return made
+
+
+def want(world: World, senders: int) -> None:
+    limits = f'{{"limits": {{"senders": {senders}}}}}'
+    world.change(
+        "UPDATE provider_accounts SET settings = settings || CAST(:limits AS jsonb) WHERE key = :key",
+        limits=limits,
+        key=world.account_key,
+    )
+
+
+def wanted(world: World, *, batch: int = BATCH) -> int:
+    with world.database.begin() as session:
+        return service.senders_wanted(
+            session, distribution_id=world.distribution_id, batch=batch, now=datetime.now(UTC)
+        )
+
+
+def test_an_account_gets_as_many_senders_as_it_wants_and_have_a_batch_of_work(world: World) -> None:
+    assert [wanted(world, batch=batch) for batch in (1, 4, 5, 10, 100)] == [3, 3, 2, 1, 1]
+    want(world, 1)
+    assert wanted(world, batch=1) == 1
+
+
+def test_no_sender_is_wanted_where_nothing_may_leave_or_nothing_is_left(world: World) -> None:
+    world.set_theme("paused")
+    assert wanted(world) == 0
+    world.set_theme("live")
+    run(world.sender(RecordingProvider()))
+    assert wanted(world) == 0
+
+
+def test_senders_that_are_missing_are_started_and_no_more(prefect: SyncPrefectClient, world: World) -> None:
+    flow = prefect.create_flow_from_name("send-deliveries")
+    prefect.create_deployment(flow_id=flow, name="for-channel")
+    started = ensure_senders.fn(world.distribution_id, "push", world.theme_key)
+    assert len(started) == len(set(started)) == 3
+    assert {one.id for one in of(prefect, world.distribution_id)} == set(started)
+    assert ensure_senders.fn(world.distribution_id, "push", world.theme_key) == []
+    prefect.set_flow_run_state(started[0], Completed(), force=True)
+    assert len(ensure_senders.fn(world.distribution_id, "push", world.theme_key)) == 1
 
 
 @pytest.fixture

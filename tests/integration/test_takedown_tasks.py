@@ -74,7 +74,7 @@ def test_a_correction_is_under_way_until_its_end_is_in_the_timeline(of_scene: Sc
     takedowns.undo_takedowns.fn()
     (under_way,) = takedowns.corrections_under_way.fn()
     assert (under_way.theme_key, under_way.channel) == (KEY, "push")
-    assert distribution.sender_wanted(under_way.distribution_id)
+    assert distribution.senders_wanted(under_way.distribution_id)
     run(sender(world.correction_world(), RecordingProvider()))
     distribution.sweep_deliveries.fn()  # completes it, and leaves the timeline to be finished
     assert [one.state for one in world.progress(Purpose.CORRECTION)] == [DistributionState.COMPLETE]
@@ -102,5 +102,5 @@ def test_a_launch_that_finds_its_theme_taken_down_plans_nothing_and_ends_in_peac
     planned = distribution.plan_channel.fn(late.distribution_id, None)
     assert (planned.rows, planned.closed_because) == (0, "the theme is revoking")
     assert distribution.open_distributions.fn(world.theme_id) == []
-    assert not distribution.sender_wanted(late.distribution_id)
+    assert not distribution.senders_wanted(late.distribution_id)
     assert outcome_of(world, "plan · sms") is None
