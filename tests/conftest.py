@@ -20,6 +20,9 @@ __all__ = ["installation", "postgres", "template", "themeline_at"]
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
+# Tests start a good hundred processes: these need not compile the project's modules anew, each for itself.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from console.supervisor.environment import load_environment
+from tests.postgres import in_memory
 
 ROOT = Path(__file__).parents[1]
 #: What a developer's own shell may hold must not lead a test to another installation.
@@ -74,7 +75,7 @@ def installation() -> Iterator[Running]:
     Not under pytest's own folder: another session that starts closes that to all but its user, and PostgreSQL, which
     runs as another, loses its data directory.
     """
-    with tempfile.TemporaryDirectory(prefix="themeline-installation-") as folder:
+    with tempfile.TemporaryDirectory(prefix="themeline-installation-", dir=in_memory()) as folder:
         themeline = Themeline(Path(folder), {})
         try:
             yield bring_up(themeline)

@@ -18,7 +18,7 @@ AUTHOR, APPROVER = "acc-dora", "acc-tim"
 @pytest.fixture(scope="module")
 def world(installation: Any, tmp_path_factory: pytest.TempPathFactory) -> World:
     world = world_of(installation.environment, tmp_path_factory.mktemp("world"))
-    world.draft(world.theme_file(KEY, author=AUTHOR, start=timedelta(days=2), policy="acc-jury"), AUTHOR)
+    world.draft(world.theme_file(KEY, author=AUTHOR, start=timedelta(days=2), policy="acc-pair"), AUTHOR)
     return world
 
 
@@ -76,7 +76,7 @@ def test_code_works_once_and_an_answer_about_an_old_revision_is_not_taken(world:
     assert standing(world) == ("in_review", 1, 1)
 
     world.sign("withdraw", KEY, AUTHOR)
-    edited = world.theme_file(KEY, author=AUTHOR, start=timedelta(days=3), policy="acc-jury")
+    edited = world.theme_file(KEY, author=AUTHOR, start=timedelta(days=3), policy="acc-pair")
     world.draft(edited, "acc-cora")
     world.sign("submit", KEY, "acc-cora")
     form = world.form(APPROVER)

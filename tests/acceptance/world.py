@@ -19,9 +19,8 @@ from uuid import UUID
 
 import requests
 import yaml
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from console.cli import add_commands, app
 from console.demo.approvers import waiting_question
 from console.demo.cast import Authenticator
 from console.demo.theme_file import EXAMPLE, theme_starting
@@ -29,6 +28,8 @@ from console.prefect_api import ENDED, PrefectApi
 from models.approval import Alert, Task
 from models.database import Database
 from models.queries import alerts, approvals
+from tests.commands import invoke
+from themes.service.finding import require_theme
 
 ROOT = Path(__file__).parents[2]
 LINE = "acc-giftware"
@@ -61,6 +62,7 @@ POLICIES: Mapping[str, object] = {
         {"level": "finance", "approvers": ["acc-carl", "acc-cyn", "acc-cora"], "quorum": {"count": 2}},
     ],
     "acc-none": "none",
+    "acc-pair": [{"level": "pair", "approvers": ["acc-tia", "acc-tim"], "quorum": "all"}],
     "acc-jury": [{"level": "jury", "approvers": list(JURY), "quorum": "all"}],
 }
 SECRETS = {
@@ -71,8 +73,6 @@ SECRETS = {
 
 #: So short a patience leaves something to retry while one watches.
 IMPATIENT = {"retry_base_seconds": 0.2, "retry_ceiling_seconds": 0.5, "retry_budget_seconds": 1}
-
-add_commands()
 
 
 def wait_until(what: str, look: Callable[[], Any], *, seconds: float = 60.0) -> Any:
@@ -87,12 +87,12 @@ def wait_until(what: str, look: Callable[[], Any], *, seconds: float = 60.0) -> 
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """`themeline` in this process. What is no refusal is raised: a user would see a traceback."""
+    """`themeline` in this process."""
 
     environment: Mapping[str, str]
 
     def run(self, *words: str, **variables: str | None) -> Result:
-        return CliRunner(env={**self.environment, **variables}).invoke(app, list(words), catch_exceptions=False)
+        return invoke(words, {**self.environment, **variables})
 
     def json(self, *words: str) -> Any:
         outcome = self.run(*words, "--json")
@@ -141,7 +141,12 @@ class World:
         return found
 
     def wait_for_state(self, key: str, state: str, *, seconds: float = 60.0) -> None:
-        wait_until(f"{key} {state}", lambda: self.show(key)["state"] == state, seconds=seconds)
+        """As the database has it: `theme show` looks ahead at all recipients each time."""
+        wait_until(f"{key} {state}", lambda: self._state(key) == state, seconds=seconds)
+
+    def _state(self, key: str) -> str:
+        with self.database.begin() as session:
+            return require_theme(session, key).state.value
 
     def question(self, login: str, key: str) -> dict[str, Any]:
         """The gate run that waits for a person, with its form."""

@@ -1,28 +1,29 @@
 """`themeline` in this process, over a database of the test's own and without Prefect."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from approval.secrecy import new_key
-from console.cli import add_commands, app
+from console.cli import app
+from settings import get_settings
+from tests.commands import invoke
+from tests.integration.scene import Scene
 
-__all__ = ["CommandLine", "app", "environment_of"]
-
-add_commands()
+__all__ = ["CommandLine", "app", "command_line_over", "environment_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """What is no refusal is raised here: a user would see a traceback."""
-
     environment: Mapping[str, str]
 
     def run(self, *words: str, **variables: str | None) -> Result:
-        return CliRunner(env={**self.environment, **variables}).invoke(app, list(words), catch_exceptions=False)
+        return invoke(words, {**self.environment, **variables})
 
     def json(self, *words: str, **variables: str | None) -> Any:
         outcome = self.run(*words, "--json", **variables)
@@ -44,3 +45,10 @@ def environment_of(database_url: str, state_dir: object) -> dict[str, str]:
         "THEMELINE_DATABASE_URL": database_url,
         "THEMELINE_SECRET_KEY": new_key(),
     }
+
+
+@contextmanager
+def command_line_over(scene: Scene, folder: Path) -> Iterator[CommandLine]:
+    url = scene.database.engine.url.render_as_string(hide_password=False)
+    yield CommandLine(environment_of(url, folder / "state"))
+    get_settings.cache_clear()

@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from models import database as db
-from tests.integration.scene import Scene, new_rules, populate
-from tests.postgres import admin, with_database
+from tests.integration.scene import Scene, copied, new_rules, populate
+from tests.postgres import admin, copy_of_database, with_database
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,18 +25,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def database_url(postgres: str, template: str) -> Iterator[str]:
-    name = f"test_{uuid4().hex[:8]}"
-    admin(postgres, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield with_database(postgres, name)
-    admin(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+def database(postgres: str, template: str) -> Iterator[db.Database]:
+    with copy_of_database(postgres, template, pool_size=16) as database:
+        yield database
 
 
 @pytest.fixture(scope="module")
-def database(database_url: str) -> Iterator[db.Database]:
-    database = db.Database(url=database_url, pool_size=16)
-    yield database
-    database.dispose()
+def database_url(database: db.Database) -> str:
+    return database.engine.url.render_as_string(hide_password=False)
 
 
 @pytest.fixture
@@ -60,24 +56,40 @@ def scenery(postgres: str, template: str) -> tuple[str, Scene]:
 @pytest.fixture
 def scene(postgres: str, scenery: tuple[str, Scene]) -> Iterator[Scene]:
     """A theme's surroundings in a database of the test's own."""
-    filled, first = scenery
-    name = f"scene_{uuid4().hex[:8]}"
-    admin(postgres, f"CREATE DATABASE {name} TEMPLATE {filled} STRATEGY file_copy")
-    database = db.Database(url=with_database(postgres, name), pool_size=24)
-    yield Scene(database=database, rules=first.rules, secrets=dict(first.secrets))
-    database.dispose()
-    admin(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+    with copied(postgres, scenery[1]) as scene:
+        yield scene
+
+
+@pytest.fixture(scope="module")
+def scene_of_module(postgres: str, scenery: tuple[str, Scene]) -> Iterator[Scene]:
+    """For what many tests of a module begin with: done once, each of them works in a copy."""
+    with copied(postgres, scenery[1], pool_size=5) as scene:
+        yield scene
+
+
+@pytest.fixture(scope="session")
+def submitted(postgres: str, scenery: tuple[str, Scene]) -> Iterator[Scene]:
+    """The example theme is in review, for copies."""
+    with copied(postgres, scenery[1], pool_size=5) as scene:
+        scene.draft()
+        scene.submit()
+        yield scene
+
+
+@pytest.fixture
+def asked(postgres: str, submitted: Scene) -> Iterator[Scene]:
+    """The first level of the demo's policy has been asked about the example theme."""
+    with copied(postgres, submitted) as scene:
+        yield scene
 
 
 @pytest.fixture
 def cli(scene: Scene, tmp_path: Path) -> Iterator[CommandLine]:
     """`themeline` over the scene."""
-    from settings import get_settings  # noqa: PLC0415 - see above
-    from tests.integration.command_line import CommandLine, environment_of  # noqa: PLC0415 - see above
+    from tests.integration.command_line import command_line_over  # noqa: PLC0415 - see above
 
-    url = scene.database.engine.url.render_as_string(hide_password=False)
-    yield CommandLine(environment_of(url, tmp_path / "state"))
-    get_settings.cache_clear()
+    with command_line_over(scene, tmp_path) as cli:
+        yield cli
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from uuid import uuid4
 from sqlalchemy import select, text
 
 from models.customer import Customer
-from models.database import Database
 from models.offer import HeldCoupon, LiveOffer
 from models.product import Product
 from offers.held import HeldCouponView
@@ -20,7 +19,7 @@ from offers.service.claims import Claim, Settled
 from offers.states import MOVES, HeldState
 from tests.integration.moves_guard import guard_moves
 from tests.integration.scene import Scene
-from tests.postgres import admin, with_database
+from tests.postgres import copy_of_database, name_of
 from themes.service import launch
 from themes.service.launch import StartOutcome
 from themes.theme import RedeemIn
@@ -234,25 +233,17 @@ def offers_world(scene: Scene, *edits: tuple[str, str], many_codes: int = 5, lau
 def world_to_copy(postgres: str, scenery: tuple[str, Scene], *edits: tuple[str, str]) -> Iterator[OffersWorld]:
     """A launched world for all tests of a module, each of which works in a copy of it (0.3 s instead of 1 s)."""
     filled, first = scenery
-    name = f"spring_{uuid4().hex[:8]}"
-    admin(postgres, f"CREATE DATABASE {name} TEMPLATE {filled} STRATEGY file_copy")
-    database = Database(url=with_database(postgres, name))
-    made = offers_world(Scene(database=database, rules=first.rules, secrets=dict(first.secrets)), *edits)
-    database.dispose()  # a database that somebody is connected to cannot be copied
-    yield made
-    admin(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+    with copy_of_database(postgres, filled) as database:
+        made = offers_world(Scene(database=database, rules=first.rules, secrets=dict(first.secrets)), *edits)
+        database.dispose()  # a database that somebody is connected to cannot be copied
+        yield made
 
 
 @contextmanager
 def copy_of(postgres: str, made: OffersWorld) -> Iterator[OffersWorld]:
     """One that the test may do with as it likes."""
-    original = made.scene.database.engine.url.database
-    name = f"copy_{uuid4().hex[:8]}"
-    admin(postgres, f"CREATE DATABASE {name} TEMPLATE {original} STRATEGY file_copy")
-    database = Database(url=with_database(postgres, name), pool_size=34)
-    yield replace(made, scene=replace(made.scene, database=database, secrets=dict(made.scene.secrets)))
-    database.dispose()
-    admin(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+    with copy_of_database(postgres, name_of(made.scene.database), pool_size=34) as database:
+        yield replace(made, scene=replace(made.scene, database=database, secrets=dict(made.scene.secrets)))
 
 
 def start(world: OffersWorld) -> None:

@@ -3,16 +3,13 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
 
-from models.database import Database
 from offers.cart import Cart, CartLine
 from offers.errors import OfferError
 from offers.redemption import RedemptionView, RefundView
@@ -24,7 +21,7 @@ from offers.service.redemptions import Redeem
 from offers.states import HeldState
 from tests.integration.offers_world import NOON, TEXT, THEME, OffersWorld, offers_world, start
 from tests.integration.scene import Scene
-from tests.postgres import admin, with_database
+from tests.postgres import copy_of_database, name_of
 from themes.theme import RedeemIn
 
 Result = TypeVar("Result")
@@ -183,29 +180,19 @@ def shop(scene: Scene, *edits: tuple[str, str], **more: Any) -> Shop:
 def stocked(postgres: str, scenery: tuple[str, Scene]) -> Iterator[tuple[str, Shop]]:
     """A database with a shop, of which each `opened` is a copy."""
     filled, first = scenery
-    with _copy(postgres, filled) as (name, database):
+    with copy_of_database(postgres, filled) as database:
         found = shop(replace(first, database=database, secrets=dict(first.secrets)))
-        database.dispose()
-        yield name, found
+        database.dispose()  # a database that somebody is connected to cannot be copied
+        yield name_of(database), found
 
 
 @pytest.fixture
 def opened(postgres: str, stocked: tuple[str, Shop]) -> Iterator[Shop]:
     """A shop of the test's own."""
     name, first = stocked
-    with _copy(postgres, name) as (_, database):
+    with copy_of_database(postgres, name, pool_size=24) as database:
         scene = replace(first.scene, database=database, secrets=dict(first.scene.secrets))
         yield Shop(world=replace(first.world, scene=scene))
-
-
-@contextmanager
-def _copy(postgres: str, template: str) -> Iterator[tuple[str, Database]]:
-    name = f"shop_{uuid4().hex[:8]}"
-    admin(postgres, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
-    database = Database(url=with_database(postgres, name), pool_size=24)
-    yield name, database
-    database.dispose()
-    admin(postgres, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def two_themes(scene: Scene) -> tuple[Shop, int]:

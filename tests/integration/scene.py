@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from models.product import Product
 from models.product_line import ProductLine
 from models.queries import themes
 from models.theme import Theme
+from tests.postgres import copy_of_database, name_of
 from themes.service import review, saving
 from themes.service.acts import Request, carry_out
 from themes.service.editing import Proof
@@ -363,3 +364,11 @@ class Scene:
         with self.begin() as session:
             for statement in statements:
                 session.execute(text(statement), values)
+
+
+@contextmanager
+def copied(server: str, original: Scene, *, pool_size: int = 24) -> Iterator[Scene]:
+    """The same scene at the same time, in a database of its own."""
+    original.database.dispose()  # one that somebody is connected to cannot be copied
+    with copy_of_database(server, name_of(original.database), pool_size=pool_size) as database:
+        yield replace(original, database=database, secrets=dict(original.secrets))

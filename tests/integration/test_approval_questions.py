@@ -21,13 +21,6 @@ from themes.lifecycle import FINAL_STATES, ThemeState
 EDIT = ('budget: "20000.00"', 'budget: "15000.00"')
 
 
-@pytest.fixture
-def asked(scene: Scene) -> Scene:
-    scene.draft()
-    scene.submit()
-    return scene
-
-
 def form_of(scene: Scene, task_id: int) -> GateForm:
     with scene.begin() as session:
         form = questions.gate_form(session, task_id)

@@ -61,11 +61,9 @@ def kinds(outcomes: Sequence[object]) -> list[str]:
 
 
 @pytest.fixture
-def asked(scene: Scene) -> Scene:
-    scene.draft()
-    scene.submit()
-    scene.tick()
-    return scene
+def asked(asked: Scene) -> Scene:
+    asked.tick()
+    return asked
 
 
 def without_lock_on_the_theme(monkeypatch: pytest.MonkeyPatch, parties: int) -> None:

@@ -45,14 +45,12 @@ def in_review(scene: Scene, *levels: str, coupon: str = "none") -> None:
 # levels and quorums
 
 
-def test_levels_ask_one_after_another(scene: Scene) -> None:
-    scene.draft()
-    scene.submit()
-    assert scene.open_to() == ["bob"]
-    assert scene.answer("bob").outcome is LevelOutcome.APPROVED
-    assert scene.open_to() == ["carl", "cora", "cyn"]
-    assert scene.levels() == {"operations": LevelState.APPROVED, "finance": LevelState.OPEN}
-    assert scene.theme().state is ThemeState.IN_REVIEW
+def test_levels_ask_one_after_another(asked: Scene) -> None:
+    assert asked.open_to() == ["bob"]
+    assert asked.answer("bob").outcome is LevelOutcome.APPROVED
+    assert asked.open_to() == ["carl", "cora", "cyn"]
+    assert asked.levels() == {"operations": LevelState.APPROVED, "finance": LevelState.OPEN}
+    assert asked.theme().state is ThemeState.IN_REVIEW
 
 
 def test_the_last_approval_approves_the_theme_and_cancels_who_was_left_over(scene: Scene) -> None:
@@ -126,46 +124,36 @@ def test_a_veto_ends_a_level_that_could_still_be_reached(scene: Scene) -> None:
 # who may not
 
 
-def test_who_decided_cannot_decide_again(scene: Scene) -> None:
-    scene.draft()
-    scene.submit()
-    scene.answer("bob")
+def test_who_decided_cannot_decide_again(asked: Scene) -> None:
+    asked.answer("bob")
     with pytest.raises(AlreadyDecided):
-        scene.answer("bob", "reject", "on second thoughts")
-    assert len(scene.decided()) == 1
+        asked.answer("bob", "reject", "on second thoughts")
+    assert len(asked.decided()) == 1
 
 
-def test_only_the_person_asked_may_answer(scene: Scene) -> None:
-    scene.draft()
-    scene.submit()
+def test_only_the_person_asked_may_answer(asked: Scene) -> None:
     with pytest.raises(NotAsked):
-        scene.answer("carl", task_id=scene.question_to("bob"))
+        asked.answer("carl", task_id=asked.question_to("bob"))
 
 
-def test_a_level_that_is_not_open_yet_takes_no_answer(scene: Scene) -> None:
-    scene.draft()
-    scene.submit()
-    scene.run("UPDATE tasks SET opened_at = now()")
+def test_a_level_that_is_not_open_yet_takes_no_answer(asked: Scene) -> None:
+    asked.run("UPDATE tasks SET opened_at = now()")
     with pytest.raises(LevelSettled):
-        scene.answer("carl")
+        asked.answer("carl")
 
 
-def test_somebody_disabled_since_she_was_asked_may_not_decide(scene: Scene) -> None:
-    scene.draft()
-    scene.submit()
-    with scene.begin() as session:
-        disable_person(session, login="bob", by="root", now=scene.tick())
+def test_somebody_disabled_since_she_was_asked_may_not_decide(asked: Scene) -> None:
+    with asked.begin() as session:
+        disable_person(session, login="bob", by="root", now=asked.tick())
     with pytest.raises(PersonDisabled):
-        scene.answer("bob")
+        asked.answer("bob")
 
 
-def test_everything_but_approve_needs_a_comment(scene: Scene) -> None:
-    scene.draft()
-    scene.submit()
+def test_everything_but_approve_needs_a_comment(asked: Scene) -> None:
     for decision in ("reject", "return to drafter"):
         with pytest.raises(CommentRequired):
-            scene.answer("bob", decision, "  ")
-    assert scene.open_to() == ["bob"]
+            asked.answer("bob", decision, "  ")
+    assert asked.open_to() == ["bob"]
 
 
 def test_author_is_not_asked_and_may_not_approve(scene: Scene) -> None:
@@ -200,27 +188,25 @@ def test_who_edited_before_a_return_stays_barred_in_the_next_round(scene: Scene)
 # reversals
 
 
-def test_return_voids_the_approvals_and_a_resubmission_starts_at_level_1_with_fresh_questions(scene: Scene) -> None:
-    scene.draft()
-    scene.submit()
-    scene.answer("bob")
-    scene.answer("carl")
-    assert scene.answer("cyn", "return to drafter", "the budget!").outcome is LevelOutcome.RETURNED
-    assert scene.theme().state is ThemeState.DRAFT
-    assert scene.theme().revision_id is None
-    assert scene.round_state(1) is RoundState.RETURNED
-    assert {state for state, _ in scene.chains().values()} == {ChainState.VOID}
-    assert scene.levels()["finance"] is LevelState.VOID
-    assert scene.tasks()["cora"] is CANCELLED
-    first = {login: scene.question_to(login) for login in ("bob", "carl", "cyn")}
-    scene.draft(theme_text(CHEAPER))
-    submitted = scene.submit()
+def test_return_voids_the_approvals_and_a_resubmission_starts_at_level_1_with_fresh_questions(asked: Scene) -> None:
+    asked.answer("bob")
+    asked.answer("carl")
+    assert asked.answer("cyn", "return to drafter", "the budget!").outcome is LevelOutcome.RETURNED
+    assert asked.theme().state is ThemeState.DRAFT
+    assert asked.theme().revision_id is None
+    assert asked.round_state(1) is RoundState.RETURNED
+    assert {state for state, _ in asked.chains().values()} == {ChainState.VOID}
+    assert asked.levels()["finance"] is LevelState.VOID
+    assert asked.tasks()["cora"] is CANCELLED
+    first = {login: asked.question_to(login) for login in ("bob", "carl", "cyn")}
+    asked.draft(theme_text(CHEAPER))
+    submitted = asked.submit()
     assert (submitted.revision, submitted.round) == (2, 2)
-    assert scene.open_to() == ["bob"]
-    assert scene.question_to("bob") != first["bob"]
-    scene.approve_all()
-    assert scene.theme().state is ThemeState.APPROVED
-    assert scene.round_state(1) is RoundState.RETURNED
+    assert asked.open_to() == ["bob"]
+    assert asked.question_to("bob") != first["bob"]
+    asked.approve_all()
+    assert asked.theme().state is ThemeState.APPROVED
+    assert asked.round_state(1) is RoundState.RETURNED
 
 
 def test_resubmission_of_the_same_content_is_a_new_round_of_the_same_revision(scene: Scene) -> None:
@@ -258,20 +244,18 @@ def test_decision_for_an_old_revision_is_refused_with_both_hashes(scene: Scene) 
     assert scene.decided() == []
 
 
-def test_reject_ends_the_theme(scene: Scene) -> None:
-    scene.draft()
-    scene.submit()
-    scene.answer("bob")
-    scene.answer("carl", "reject", "no")
-    scene.answer("cyn", "reject", "no")
-    assert scene.theme().state is ThemeState.REJECTED
-    assert scene.round_state(1) is RoundState.REJECTED
-    assert scene.chains()[KEY][0] is ChainState.REJECTED
-    assert scene.open_to() == []
+def test_reject_ends_the_theme(asked: Scene) -> None:
+    asked.answer("bob")
+    asked.answer("carl", "reject", "no")
+    asked.answer("cyn", "reject", "no")
+    assert asked.theme().state is ThemeState.REJECTED
+    assert asked.round_state(1) is RoundState.REJECTED
+    assert asked.chains()[KEY][0] is ChainState.REJECTED
+    assert asked.open_to() == []
     with pytest.raises(MoveRefused):
-        scene.submit()
+        asked.submit()
     with pytest.raises(ThemeNotDraft):
-        scene.draft(theme_text(CHEAPER))
+        asked.draft(theme_text(CHEAPER))
 
 
 def test_withdraw_closes_every_question(scene: Scene) -> None:
@@ -420,12 +404,10 @@ def test_policy_with_unknown_people_is_refused_with_all_of_them(scene: Scene) ->
     assert len(refused.value.problems) == 3
 
 
-def test_round_under_way_keeps_the_chain_it_was_opened_with(scene: Scene) -> None:
-    scene.draft()
-    scene.submit()
-    scene.apply(policy("{level: other, approvers: [dan], quorum: any}"))
-    scene.approve_all()
-    assert scene.theme().state is ThemeState.APPROVED
+def test_round_under_way_keeps_the_chain_it_was_opened_with(asked: Scene) -> None:
+    asked.apply(policy("{level: other, approvers: [dan], quorum: any}"))
+    asked.approve_all()
+    assert asked.theme().state is ThemeState.APPROVED
 
 
 # keys

@@ -2,6 +2,7 @@ import csv
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,18 @@ def december() -> RetailImport:
 def imported(database: Database, december: RetailImport) -> ImportReport:
     with database.begin() as session:
         return service.import_retail(session, december, product_line="giftware-eu", currency="GBP", as_of=NOW)
+
+
+@pytest.fixture
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some of the file's rows, and one that is rejected."""
+    file = tmp_path_factory.mktemp("short") / "retail.csv"
+    with DATA.open(encoding="utf-8-sig", newline="") as source:
+        head, *rows = islice(source, 300)
+    file.write_text("".join([head, *rows, rows[0].replace(",", ";")]), encoding="utf-8")
+    with file.open(encoding="utf-8", newline="") as source:
+        assert read_retail(source).rejected
+    return file
 
 
 @pytest.fixture
@@ -180,12 +193,12 @@ def test_a_file_that_is_none_ends_with_status_2_and_nothing_is_written(
 
 
 def test_a_place_for_rejected_rows_that_cannot_be_written_stops_the_import(
-    command: CliRunner, tmp_path: Path, database: Database
+    command: CliRunner, tmp_path: Path, database: Database, short: Path
 ) -> None:
     with database.begin() as session:
         before = everything(session)
     result = run(
-        command, "retail", str(DATA), "--product-line", "never", "--rejected", str(tmp_path / "no" / "such.csv")
+        command, "retail", str(short), "--product-line", "never", "--rejected", str(tmp_path / "no" / "such.csv")
     )
     assert (result.exit_code, "No such file" in result.stderr) == (2, True)
     with database.begin() as session:
@@ -193,11 +206,11 @@ def test_a_place_for_rejected_rows_that_cannot_be_written_stops_the_import(
 
 
 def test_a_refused_import_leaves_no_file_of_rejected_rows(
-    command: CliRunner, tmp_path: Path, imported: ImportReport
+    command: CliRunner, tmp_path: Path, imported: ImportReport, short: Path
 ) -> None:
     rejected = tmp_path / "rejected.csv"
     result = run(
-        command, "retail", str(DATA), "--product-line", imported.product_line, "--currency", "EUR",
+        command, "retail", str(short), "--product-line", imported.product_line, "--currency", "EUR",
         "--rejected", str(rejected),
     )  # fmt: skip
     assert (result.exit_code, "counts in GBP" in result.stderr) == (2, True)
@@ -205,11 +218,11 @@ def test_a_refused_import_leaves_no_file_of_rejected_rows(
 
 
 def test_a_database_that_is_down_is_named_with_the_remedy(
-    command: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short: Path
 ) -> None:
     monkeypatch.setenv("THEMELINE_DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:1/none")
     settings.get_settings.cache_clear()
-    result = run(command, "retail", str(DATA), "--rejected", str(tmp_path / "rejected.csv"))
+    result = run(command, "retail", str(short), "--rejected", str(tmp_path / "rejected.csv"))
     assert result.exit_code == 2
     assert "does not answer" in result.stderr
     assert "themeline up" in result.stderr

@@ -1,6 +1,7 @@
 """The record: whole after everything that can happen, and false where somebody has touched it."""
 
 import json
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from uuid import uuid4
@@ -13,14 +14,15 @@ from approval.audit import AuditReport, Head
 from approval.errors import AuditValueInvalid
 from approval.service.record import Act, export_audit, verify_audit, write_down
 from models.queries import audit
-from tests.integration.command_line import CommandLine
-from tests.integration.scene import ENDS_AT, KEY, MORNING, STARTS_AT, Scene, theme_text
+from tests.integration.command_line import CommandLine, command_line_over
+from tests.integration.scene import ENDS_AT, KEY, MORNING, STARTS_AT, Scene, copied, theme_text
 from themes.service import launch
 
 
-@pytest.fixture
-def story(scene: Scene) -> Scene:
+@pytest.fixture(scope="module")
+def told(scene_of_module: Scene) -> Scene:
     """Returned, withdrawn, approved, recalled, approved again, live, ended; and a second theme that was rejected."""
+    scene = scene_of_module
     scene.draft()
     scene.submit()
     scene.answer("bob", "return to drafter", '不行：预算 ‘20k’ 太高 🙅 \\ " |')
@@ -51,6 +53,18 @@ def story(scene: Scene) -> Scene:
     scene.submit(other)
     scene.answer("bob", "reject", "never", key=other)
     return scene
+
+
+@pytest.fixture
+def story(postgres: str, told: Scene) -> Iterator[Scene]:
+    with copied(postgres, told) as scene:
+        yield scene
+
+
+@pytest.fixture
+def cli(story: Scene, tmp_path: Path) -> Iterator[CommandLine]:
+    with command_line_over(story, tmp_path) as cli:
+        yield cli
 
 
 def tampered(scene: Scene, statement: str, head: Head | None = None) -> AuditReport:

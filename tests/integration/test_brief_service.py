@@ -1,5 +1,6 @@
 """The approver's brief, out of what the database knows."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from approval.states import TaskState
 from models.approval import Level, Task
 from models.person import Person
 from models.queries import approvals
-from tests.integration.scene import KEY, Scene, theme_text
+from tests.integration.scene import KEY, Scene, copied, theme_text
 from themes.facts import Worst
 from themes.theme import Theme
 
@@ -31,12 +32,20 @@ AMOUNT = ('amount: "20.00"', 'amount: "15.00"')
 TOTAL = ("total: 300", "total: 200")
 
 
-@pytest.fixture
-def asked(scene: Scene) -> Scene:
+@pytest.fixture(scope="module")
+def about_all(scene_of_module: Scene) -> Scene:
+    """Everything in the theme has a chain of its own."""
+    scene = scene_of_module
     scene.apply(POLICY)
     scene.draft(theme_text(policy="brief"))
     scene.submit()
     return scene
+
+
+@pytest.fixture
+def asked(postgres: str, about_all: Scene) -> Iterator[Scene]:
+    with copied(postgres, about_all) as scene:
+        yield scene
 
 
 def again(scene: Scene, *edits: tuple[str, str]) -> None:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -47,21 +48,46 @@ def role(postgres: str) -> Iterator[str]:
     owner.dispose()
 
 
-@pytest.fixture
-def owner(scene: Scene, role: str) -> Iterator[Scene]:
-    """The scene as the owner sees it; what was granted is taken back, for the role is to be dropped."""
+@contextmanager
+def granted(scene: Scene, role: str) -> Iterator[Scene]:
+    """The scene as its owner sees it; what was granted is taken back, for the role is to be dropped."""
     roles.grant(url_of(scene), role)
     yield scene
     scene.run(f"DROP OWNED BY {role}")
 
 
-@pytest.fixture
-def app(owner: Scene, role: str) -> Iterator[Scene]:
+@contextmanager
+def as_role(owner: Scene, role: str) -> Iterator[Scene]:
     """The same scene, as the application works in it."""
     url = owner.database.engine.url.set(username=role, password=PASSWORD)
     database = db.Database(url=url.render_as_string(hide_password=False), pool_size=8)
     yield Scene(database=database, rules=owner.rules, secrets=owner.secrets)
     database.dispose()
+
+
+@pytest.fixture
+def owner(scene: Scene, role: str) -> Iterator[Scene]:
+    with granted(scene, role) as owner:
+        yield owner
+
+
+@pytest.fixture
+def app(owner: Scene, role: str) -> Iterator[Scene]:
+    with as_role(owner, role) as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def unchanged_owner(scene_of_module: Scene, role: str) -> Iterator[Scene]:
+    """For tests that leave the database as it was."""
+    with granted(scene_of_module, role) as owner:
+        yield owner
+
+
+@pytest.fixture(scope="module")
+def unchanged_app(unchanged_owner: Scene, role: str) -> Iterator[Scene]:
+    with as_role(unchanged_owner, role) as app:
+        yield app
 
 
 FORBIDDEN = [
@@ -101,27 +127,27 @@ FORBIDDEN = [
 
 
 @pytest.mark.parametrize("statement", FORBIDDEN)
-def test_role_cannot(app: Scene, statement: str) -> None:
+def test_role_cannot(unchanged_app: Scene, statement: str) -> None:
     with pytest.raises((ProgrammingError, InternalError)) as refused:
-        app.run(statement)
+        unchanged_app.run(statement)
     # Both say no: who may not, and what is not there to be found without the right.
     assert isinstance(refused.value.orig, psycopg2.errors.InsufficientPrivilege | psycopg2.errors.DuplicateObject)
 
 
-def test_role_can_do_with_every_other_table_what_services_do(app: Scene, role: str) -> None:
-    granted = "SELECT has_table_privilege(:role, :name, :word)"
-    with app.begin() as session:
+def test_role_can_do_with_every_other_table_what_services_do(unchanged_app: Scene, role: str) -> None:
+    privilege = "SELECT has_table_privilege(:role, :name, :word)"
+    with unchanged_app.begin() as session:
         for name in tables.Base.metadata.tables:
             for word in ("SELECT", "INSERT", "UPDATE", "DELETE"):
                 expected = name != "audit" or word in {"SELECT", "INSERT"}
-                found = session.scalar(text(granted), {"role": role, "name": name, "word": word})
+                found = session.scalar(text(privilege), {"role": role, "name": name, "word": word})
                 assert found is expected, (name, word)
 
 
-def test_role_has_no_power_over_the_audit_and_the_owner_has(app: Scene, owner: Scene) -> None:
-    with app.begin() as session:
+def test_role_has_no_power_over_the_audit_and_the_owner_has(unchanged_app: Scene, unchanged_owner: Scene) -> None:
+    with unchanged_app.begin() as session:
         assert powers_over_audit(session) == ()
-    with owner.begin() as session:
+    with unchanged_owner.begin() as session:
         assert "it owns the table" in powers_over_audit(session)
 
 
@@ -142,8 +168,10 @@ POWERS = [
 
 
 @pytest.mark.parametrize(("statement", "power"), POWERS, ids=[row[0] for row in POWERS])
-def test_power_over_the_audit_is_seen_however_it_was_given(owner: Scene, role: str, statement: str, power: str) -> None:
-    with owner.begin() as session:
+def test_power_over_the_audit_is_seen_however_it_was_given(
+    unchanged_owner: Scene, role: str, statement: str, power: str
+) -> None:
+    with unchanged_owner.begin() as session:
         session.execute(text(statement.format(role=role)))
         assert power in roles.powers_over_audit(session, role)
         session.rollback()

@@ -51,18 +51,16 @@ def test_second_of_two_first_saves_waits_and_finds_the_theme_of_the_first(
     assert [row.actor for row in scene.audit("draft")] == (["ann", "bob"] if changed else ["ann"])
 
 
-def test_run_tied_to_a_question_that_is_cancelled_before_its_form_is_there_is_closed(scene: Scene) -> None:
-    scene.draft()
-    scene.submit()
-    task_id, run = scene.question_to("bob"), uuid4()
-    with scene.begin() as session:
+def test_run_tied_to_a_question_that_is_cancelled_before_its_form_is_there_is_closed(asked: Scene) -> None:
+    task_id, run = asked.question_to("bob"), uuid4()
+    with asked.begin() as session:
         assert questions.note_gate_run(session, task_id=task_id, attempt=1, flow_run_id=run)
-    scene.withdraw()
-    with scene.begin() as session:
+    asked.withdraw()
+    with asked.begin() as session:
         assert questions.gates_to_close(session) == [(task_id, run)]
-        assert questions.themes_with_gate_work(session) == {scene.theme().id}
+        assert questions.themes_with_gate_work(session) == {asked.theme().id}
         questions.note_gate_closed(session, task_id=task_id)
-    with scene.begin() as session:
+    with asked.begin() as session:
         assert questions.gates_to_close(session) == []
         assert questions.themes_with_gate_work(session) == set()
 

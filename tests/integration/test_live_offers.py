@@ -1,5 +1,6 @@
 """The offers of a theme follow it: open at launch, closed by pause, end and takedown."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -11,7 +12,7 @@ from models.customer import Customer
 from models.offer import HeldCoupon, LiveOffer
 from models.product_line import ProductLine
 from offers.states import Closed, HeldState, Source
-from tests.integration.scene import ENDS_AT, KEY, STARTS_AT, Scene, theme_text
+from tests.integration.scene import ENDS_AT, KEY, STARTS_AT, Scene, copied, theme_text
 from themes.service import launch
 from themes.service.launch import StartOutcome
 
@@ -27,13 +28,20 @@ LIMITS = """    total: 500
 LIMITED = ("    total: 500\n    per_customer: 1\n", LIMITS)
 
 
-@pytest.fixture
-def live(scene: Scene) -> Scene:
+@pytest.fixture(scope="module")
+def launched(scene_of_module: Scene) -> Scene:
+    scene = scene_of_module
     scene.draft(theme_text(LIMITED))
     scene.submit()
     scene.approve_all()
     start(scene)
     return scene
+
+
+@pytest.fixture
+def live(postgres: str, launched: Scene) -> Iterator[Scene]:
+    with copied(postgres, launched) as scene:
+        yield scene
 
 
 def start(scene: Scene) -> None:
@@ -102,12 +110,10 @@ def test_offers_are_opened_by_the_launch_with_the_limits_of_the_approved_revisio
     assert closed(live) == {None}
 
 
-def test_a_theme_has_no_live_offers_before_its_launch(scene: Scene) -> None:
-    scene.draft()
-    scene.submit()
-    scene.approve_all()
-    assert live_offers(scene) == {}
-    assert version(scene) == 0
+def test_a_theme_has_no_live_offers_before_its_launch(asked: Scene) -> None:
+    asked.approve_all()
+    assert live_offers(asked) == {}
+    assert version(asked) == 0
 
 
 def test_pause_closes_what_resume_opens_again_and_counts_stay(live: Scene) -> None:
@@ -158,17 +164,15 @@ def test_a_takedown_closes_offers_and_honours_or_voids_what_is_not_used(
     assert [found[one] for one in held] == [issued, locked, returned, HeldState.USED, HeldState.EXPIRED]
 
 
-def test_a_theme_that_was_missed_opens_its_offers_when_a_person_launches_it(scene: Scene) -> None:
-    scene.draft()
-    scene.submit()
-    scene.approve_all()
-    with scene.begin() as session:
-        planned = launch.launch_to_schedule(session, scene.theme().id)
+def test_a_theme_that_was_missed_opens_its_offers_when_a_person_launches_it(asked: Scene) -> None:
+    asked.approve_all()
+    with asked.begin() as session:
+        planned = launch.launch_to_schedule(session, asked.theme().id)
         assert planned is not None
-        launch.schedule(session, launch=planned, run_id=uuid4(), now=scene.now)
-    scene.now = STARTS_AT + timedelta(hours=2)
-    with scene.begin() as session:
-        assert launch.miss_late_starts(session, grace=timedelta(minutes=5), now=scene.now) == [KEY]
-    assert live_offers(scene) == {}
-    scene.act("launch now", "ann")
-    assert closed(scene) == {None}
+        launch.schedule(session, launch=planned, run_id=uuid4(), now=asked.now)
+    asked.now = STARTS_AT + timedelta(hours=2)
+    with asked.begin() as session:
+        assert launch.miss_late_starts(session, grace=timedelta(minutes=5), now=asked.now) == [KEY]
+    assert live_offers(asked) == {}
+    asked.act("launch now", "ann")
+    assert closed(asked) == {None}

@@ -29,13 +29,6 @@ from tests.integration.scene import KEY, STEP, Scene, theme_text
 from themes.service import review
 
 
-@pytest.fixture
-def asked(scene: Scene) -> Scene:
-    scene.draft()
-    scene.submit()
-    return scene
-
-
 def test_wrong_code_decides_nothing_and_is_counted_though_its_transaction_was_rolled_back(asked: Scene) -> None:
     with pytest.raises(CodeWrong):
         asked.answer("bob", code=asked.wrong_code("bob"))

@@ -40,11 +40,9 @@ class Steering(Protocol):
     ) -> int: ...
 
 
-def approved(scene: Scene) -> Scene:
-    scene.draft()
-    scene.submit()
-    scene.approve_all()
-    return scene
+def approved(asked: Scene) -> Scene:
+    asked.approve_all()
+    return asked
 
 
 def scheduled(scene: Scene, run_id: UUID = RUN) -> Scene:
@@ -220,24 +218,26 @@ def test_only_a_theme_in_review_can_be_withdrawn_and_only_by_its_author(scene: S
         scene.withdraw()
 
 
-def test_recall_of_a_scheduled_theme_voids_its_approval_and_names_the_run_to_cancel(scene: Scene) -> None:
+def test_recall_of_a_scheduled_theme_voids_its_approval_and_names_the_run_to_cancel(asked: Scene) -> None:
     run = uuid4()
-    scheduled(scene, run)
-    assert scene.recall() == run
-    theme = scene.theme()
+    scheduled(asked, run)
+    assert asked.recall() == run
+    theme = asked.theme()
     assert (theme.state, theme.revision_id, theme.launch_run_id) == (ThemeState.DRAFT, None, None)
-    assert scene.round_state(1) is RoundState.RECALLED
-    assert {state for state, _ in scene.chains().values()} == {ChainState.VOID}
-    assert start(scene) is StartOutcome.NOT_SCHEDULED
+    assert asked.round_state(1) is RoundState.RECALLED
+    assert {state for state, _ in asked.chains().values()} == {ChainState.VOID}
+    assert start(asked) is StartOutcome.NOT_SCHEDULED
 
 
-def test_recall_of_an_approved_theme_has_no_run_to_cancel(scene: Scene) -> None:
-    approved(scene)
-    assert scene.recall(login="cyn") is None  # she signed the last level
+def test_recall_of_an_approved_theme_has_no_run_to_cancel(asked: Scene) -> None:
+    approved(asked)
+    assert asked.recall(login="cyn") is None  # she signed the last level
 
 
 def test_who_signed_an_earlier_level_may_not_recall_unless_the_policy_lets_her_take_down(scene: Scene) -> None:
     scene.apply((EXAMPLES / "demo-policy.yaml").read_text(encoding="utf-8").replace("takedown: [bob]", "takedown: []"))
+    scene.draft()
+    scene.submit()
     approved(scene)
     for login in ("bob", "cora", "dan"):
         with pytest.raises(NotAllowed):
@@ -262,22 +262,22 @@ def test_theme_approved_by_rule_can_be_recalled_by_its_author(scene: Scene) -> N
     assert scene.theme().state is ThemeState.DRAFT
 
 
-def test_live_theme_cannot_be_recalled(scene: Scene) -> None:
-    scheduled(scene)
-    start(scene)
+def test_live_theme_cannot_be_recalled(asked: Scene) -> None:
+    scheduled(asked)
+    start(asked)
     with pytest.raises(MoveRefused):
-        scene.recall()
+        asked.recall()
 
 
-def test_content_approved_again_after_a_recall_asks_for_a_launch_run_of_its_own(scene: Scene) -> None:
-    scheduled(scene)
-    first = scene.theme().launch_attempt
-    scene.recall()
-    scene.submit()
-    assert scene.levels(2) == {"operations": LevelState.OPEN, "finance": LevelState.WAITING}
-    scene.approve_all()
-    with scene.begin() as session:
-        wanted = launch.launch_to_schedule(session, scene.theme().id)
+def test_content_approved_again_after_a_recall_asks_for_a_launch_run_of_its_own(asked: Scene) -> None:
+    scheduled(asked)
+    first = asked.theme().launch_attempt
+    asked.recall()
+    asked.submit()
+    assert asked.levels(2) == {"operations": LevelState.OPEN, "finance": LevelState.WAITING}
+    asked.approve_all()
+    with asked.begin() as session:
+        wanted = launch.launch_to_schedule(session, asked.theme().id)
     assert wanted is not None
     assert (wanted.revision, wanted.starts_at) == (1, STARTS_AT)
     assert wanted.attempt == first + 1
@@ -286,166 +286,164 @@ def test_content_approved_again_after_a_recall_asks_for_a_launch_run_of_its_own(
 # launching
 
 
-def test_approved_theme_wants_a_launch_until_it_has_its_run(scene: Scene) -> None:
-    scene.draft()
-    scene.submit()
-    theme_id = scene.theme().id
-    with scene.begin() as session:
+def test_approved_theme_wants_a_launch_until_it_has_its_run(asked: Scene) -> None:
+    theme_id = asked.theme().id
+    with asked.begin() as session:
         assert launch.launch_to_schedule(session, theme_id) is None
-    scene.approve_all()
-    with scene.begin() as session:
+    asked.approve_all()
+    with asked.begin() as session:
         wanted = launch.launch_to_schedule(session, theme_id)
     assert wanted is not None
     assert (wanted.key, wanted.revision, wanted.starts_at) == (KEY, 1, STARTS_AT)
     for _ in range(2):  # whoever comes second notes the same run again
-        with scene.begin() as session:
-            assert launch.schedule(session, launch=wanted, run_id=RUN, now=scene.tick())
-    assert (scene.theme().state, scene.theme().launch_run_id) == (ThemeState.SCHEDULED, RUN)
-    assert len(scene.audit("schedule")) == 1
-    with scene.begin() as session:
+        with asked.begin() as session:
+            assert launch.schedule(session, launch=wanted, run_id=RUN, now=asked.tick())
+    assert (asked.theme().state, asked.theme().launch_run_id) == (ThemeState.SCHEDULED, RUN)
+    assert len(asked.audit("schedule")) == 1
+    with asked.begin() as session:
         assert launch.launch_to_schedule(session, theme_id) is None
 
 
-def test_launch_of_a_theme_that_was_recalled_meanwhile_is_not_noted(scene: Scene) -> None:
-    approved(scene)
-    with scene.begin() as session:
-        wanted = launch.launch_to_schedule(session, scene.theme().id)
+def test_launch_of_a_theme_that_was_recalled_meanwhile_is_not_noted(asked: Scene) -> None:
+    approved(asked)
+    with asked.begin() as session:
+        wanted = launch.launch_to_schedule(session, asked.theme().id)
     assert wanted is not None
-    scene.recall()
-    with scene.begin() as session:
-        assert not launch.schedule(session, launch=wanted, run_id=RUN, now=scene.tick())
-    scene.submit()
-    scene.approve_all()
-    with scene.begin() as session:
-        assert not launch.schedule(session, launch=wanted, run_id=RUN, now=scene.tick())
-    assert scene.theme().state is ThemeState.APPROVED
+    asked.recall()
+    with asked.begin() as session:
+        assert not launch.schedule(session, launch=wanted, run_id=RUN, now=asked.tick())
+    asked.submit()
+    asked.approve_all()
+    with asked.begin() as session:
+        assert not launch.schedule(session, launch=wanted, run_id=RUN, now=asked.tick())
+    assert asked.theme().state is ThemeState.APPROVED
 
 
-def test_lost_launch_run_is_replaced_once(scene: Scene) -> None:
-    scheduled(scene)
-    theme_id = scene.theme().id
-    with scene.begin() as session:
+def test_lost_launch_run_is_replaced_once(asked: Scene) -> None:
+    scheduled(asked)
+    theme_id = asked.theme().id
+    with asked.begin() as session:
         assert not launch.forget_launch_run(session, theme_id=theme_id, run_id=uuid4())
         assert launch.forget_launch_run(session, theme_id=theme_id, run_id=RUN)
         assert not launch.forget_launch_run(session, theme_id=theme_id, run_id=RUN)
-    assert schedule(scene, UUID(int=2))
-    assert scene.theme().launch_run_id == UUID(int=2)
+    assert schedule(asked, UUID(int=2))
+    assert asked.theme().launch_run_id == UUID(int=2)
 
 
-def test_theme_starts_at_its_time_and_once(scene: Scene) -> None:
-    scheduled(scene)
-    assert start(scene, STARTS_AT - timedelta(seconds=1)) is StartOutcome.NOT_DUE
-    assert start(scene, STARTS_AT) is StartOutcome.STARTED
-    assert start(scene, STARTS_AT) is StartOutcome.ALREADY_LIVE
-    assert scene.theme().state is ThemeState.LIVE
-    assert [row.actor for row in scene.audit("start")] == ["system:launch"]
+def test_theme_starts_at_its_time_and_once(asked: Scene) -> None:
+    scheduled(asked)
+    assert start(asked, STARTS_AT - timedelta(seconds=1)) is StartOutcome.NOT_DUE
+    assert start(asked, STARTS_AT) is StartOutcome.STARTED
+    assert start(asked, STARTS_AT) is StartOutcome.ALREADY_LIVE
+    assert asked.theme().state is ThemeState.LIVE
+    assert [row.actor for row in asked.audit("start")] == ["system:launch"]
 
 
-def test_run_of_another_revision_starts_nothing(scene: Scene) -> None:
-    scheduled(scene)
-    assert start(scene, revision_id=999) is StartOutcome.NOT_SCHEDULED
-    assert scene.theme().state is ThemeState.SCHEDULED
+def test_run_of_another_revision_starts_nothing(asked: Scene) -> None:
+    scheduled(asked)
+    assert start(asked, revision_id=999) is StartOutcome.NOT_SCHEDULED
+    assert asked.theme().state is ThemeState.SCHEDULED
 
 
-def test_start_within_the_grace_period_is_no_miss(scene: Scene) -> None:
-    scheduled(scene)
-    assert start(scene, STARTS_AT + GRACE) is StartOutcome.STARTED
+def test_start_within_the_grace_period_is_no_miss(asked: Scene) -> None:
+    scheduled(asked)
+    assert start(asked, STARTS_AT + GRACE) is StartOutcome.STARTED
 
 
-def test_start_beyond_the_grace_period_asks_a_person(scene: Scene) -> None:
-    scheduled(scene)
-    assert start(scene, STARTS_AT + GRACE + timedelta(seconds=1)) is StartOutcome.MISSED
-    assert scene.theme().state is ThemeState.MISSED
-    (alert,) = scene.alerts()
+def test_start_beyond_the_grace_period_asks_a_person(asked: Scene) -> None:
+    scheduled(asked)
+    assert start(asked, STARTS_AT + GRACE + timedelta(seconds=1)) is StartOutcome.MISSED
+    assert asked.theme().state is ThemeState.MISSED
+    (alert,) = asked.alerts()
     assert (alert.subject, alert.theme_key) == ("a launch was missed", KEY)
 
 
-def test_start_that_nothing_came_for_is_missed_by_the_sweep_once(scene: Scene) -> None:
-    scheduled(scene)
-    with scene.begin() as session:
+def test_start_that_nothing_came_for_is_missed_by_the_sweep_once(asked: Scene) -> None:
+    scheduled(asked)
+    with asked.begin() as session:
         assert launch.miss_late_starts(session, grace=GRACE, now=STARTS_AT + GRACE) == []
         late = STARTS_AT + GRACE + timedelta(seconds=1)
         assert launch.miss_late_starts(session, grace=GRACE, now=late) == [KEY]
         assert launch.miss_late_starts(session, grace=GRACE, now=late) == []
-    assert scene.theme().state is ThemeState.MISSED
+    assert asked.theme().state is ThemeState.MISSED
 
 
-def test_theme_ends_at_its_end_even_while_paused(scene: Scene) -> None:
-    scheduled(scene)
-    start(scene)
-    steer(scene, launch.pause, now=STARTS_AT)
-    with scene.begin() as session:
+def test_theme_ends_at_its_end_even_while_paused(asked: Scene) -> None:
+    scheduled(asked)
+    start(asked)
+    steer(asked, launch.pause, now=STARTS_AT)
+    with asked.begin() as session:
         assert launch.end_themes_that_are_over(session, now=ENDS_AT - timedelta(seconds=1)) == []
-        assert launch.end_themes_that_are_over(session, now=ENDS_AT) == [scene.theme().id]
+        assert launch.end_themes_that_are_over(session, now=ENDS_AT) == [asked.theme().id]
         assert launch.end_themes_that_are_over(session, now=ENDS_AT) == []
-    assert scene.theme().state is ThemeState.ENDED
+    assert asked.theme().state is ThemeState.ENDED
 
 
-def test_owner_pauses_and_resumes_a_live_theme_and_others_may_not(scene: Scene) -> None:
-    scheduled(scene)
+def test_owner_pauses_and_resumes_a_live_theme_and_others_may_not(asked: Scene) -> None:
+    scheduled(asked)
     with pytest.raises(MoveRefused):
-        steer(scene, launch.pause)
-    start(scene)
+        steer(asked, launch.pause)
+    start(asked)
     with pytest.raises(NotAllowed):
-        steer(scene, launch.pause, "carl")
-    steer(scene, launch.pause)
-    assert scene.theme().state is ThemeState.PAUSED
-    steer(scene, launch.resume)
-    assert scene.theme().state is ThemeState.LIVE
-    assert [(row.actor, row.comment) for row in scene.audit("pause")] == [("ann", "because")]
+        steer(asked, launch.pause, "carl")
+    steer(asked, launch.pause)
+    assert asked.theme().state is ThemeState.PAUSED
+    steer(asked, launch.resume)
+    assert asked.theme().state is ThemeState.LIVE
+    assert [(row.actor, row.comment) for row in asked.audit("pause")] == [("ann", "because")]
 
 
-def test_missed_theme_can_be_dropped(scene: Scene) -> None:
-    missed(scene)
-    steer(scene, launch.drop)
-    assert scene.theme().state is ThemeState.DROPPED
+def test_missed_theme_can_be_dropped(asked: Scene) -> None:
+    missed(asked)
+    steer(asked, launch.drop)
+    assert asked.theme().state is ThemeState.DROPPED
 
 
-def test_missed_theme_can_be_launched_now_while_its_window_lasts(scene: Scene) -> None:
-    missed(scene)
+def test_missed_theme_can_be_launched_now_while_its_window_lasts(asked: Scene) -> None:
+    missed(asked)
     with pytest.raises(WindowOver):
-        steer(scene, launch.launch_now, now=ENDS_AT)
-    steer(scene, launch.launch_now, now=STARTS_AT + timedelta(hours=2))
-    assert scene.theme().state is ThemeState.LIVE
-    assert start(scene, STARTS_AT + timedelta(hours=2)) is StartOutcome.ALREADY_LIVE
+        steer(asked, launch.launch_now, now=ENDS_AT)
+    steer(asked, launch.launch_now, now=STARTS_AT + timedelta(hours=2))
+    assert asked.theme().state is ThemeState.LIVE
+    assert start(asked, STARTS_AT + timedelta(hours=2)) is StartOutcome.ALREADY_LIVE
 
 
-def test_missed_theme_can_be_given_a_new_start_within_its_window(scene: Scene) -> None:
-    missed(scene)
+def test_missed_theme_can_be_given_a_new_start_within_its_window(asked: Scene) -> None:
+    missed(asked)
     later = STARTS_AT + timedelta(hours=5)
     for wrong in (STARTS_AT, ENDS_AT):
-        signature = scene.sign("ann")
-        with scene.begin() as session, pytest.raises(StartOutsideWindow):
-            launch.move_start(session, key=KEY, starts_at=wrong, signature=signature, rules=scene.rules, now=scene.now)
-    signature = scene.sign("ann")
-    with scene.begin() as session:
-        launch.move_start(session, key=KEY, starts_at=later, signature=signature, rules=scene.rules, now=scene.now)
-    assert (scene.theme().state, scene.theme().starts_at) == (ThemeState.SCHEDULED, later)
-    assert schedule(scene, UUID(int=2))
-    assert start(scene, later - timedelta(seconds=1)) is StartOutcome.NOT_DUE
-    assert start(scene, later) is StartOutcome.STARTED
+        signature = asked.sign("ann")
+        with asked.begin() as session, pytest.raises(StartOutsideWindow):
+            launch.move_start(session, key=KEY, starts_at=wrong, signature=signature, rules=asked.rules, now=asked.now)
+    signature = asked.sign("ann")
+    with asked.begin() as session:
+        launch.move_start(session, key=KEY, starts_at=later, signature=signature, rules=asked.rules, now=asked.now)
+    assert (asked.theme().state, asked.theme().starts_at) == (ThemeState.SCHEDULED, later)
+    assert schedule(asked, UUID(int=2))
+    assert start(asked, later - timedelta(seconds=1)) is StartOutcome.NOT_DUE
+    assert start(asked, later) is StartOutcome.STARTED
 
 
-def test_start_that_was_moved_does_not_outlive_a_recall(scene: Scene) -> None:
-    missed(scene)
-    signature = scene.sign("ann")
-    with scene.begin() as session:
+def test_start_that_was_moved_does_not_outlive_a_recall(asked: Scene) -> None:
+    missed(asked)
+    signature = asked.sign("ann")
+    with asked.begin() as session:
         later = STARTS_AT + timedelta(hours=5)
-        launch.move_start(session, key=KEY, starts_at=later, signature=signature, rules=scene.rules, now=scene.now)
-    scene.recall()
-    scene.submit()
-    assert scene.theme().starts_at == STARTS_AT
+        launch.move_start(session, key=KEY, starts_at=later, signature=signature, rules=asked.rules, now=asked.now)
+    asked.recall()
+    asked.submit()
+    assert asked.theme().starts_at == STARTS_AT
 
 
 # the timeline
 
 
-def test_timeline_tells_every_step_with_its_start_end_and_outcome(scene: Scene) -> None:
-    scheduled(scene)
-    start(scene)
-    with scene.begin() as session:
+def test_timeline_tells_every_step_with_its_start_end_and_outcome(asked: Scene) -> None:
+    scheduled(asked)
+    start(asked)
+    with asked.begin() as session:
         launch.end_themes_that_are_over(session, now=ENDS_AT)
-        told = [(re.sub(r" · \d+$", "", step.name), step.outcome) for step in steps.timeline(session, scene.theme().id)]
+        told = [(re.sub(r" · \d+$", "", step.name), step.outcome) for step in steps.timeline(session, asked.theme().id)]
     assert told == [
         ("draft", "in_review"),
         ("in_review", "approved"),
@@ -458,12 +456,10 @@ def test_timeline_tells_every_step_with_its_start_end_and_outcome(scene: Scene) 
     ]
 
 
-def test_timeline_of_a_return_ends_the_levels_of_its_round(scene: Scene) -> None:
-    scene.draft()
-    scene.submit()
-    scene.answer("bob")
-    scene.answer("carl", "return to drafter", "no")
-    with scene.begin() as session:
-        told = {re.sub(r" · \d+$", "", step.name): step.outcome for step in steps.timeline(session, scene.theme().id)}
+def test_timeline_of_a_return_ends_the_levels_of_its_round(asked: Scene) -> None:
+    asked.answer("bob")
+    asked.answer("carl", "return to drafter", "no")
+    with asked.begin() as session:
+        told = {re.sub(r" · \d+$", "", step.name): step.outcome for step in steps.timeline(session, asked.theme().id)}
     assert told["round 1 · finance"] == "returned"
-    assert scene.tasks()["cyn"] is TaskState.CANCELLED
+    assert asked.tasks()["cyn"] is TaskState.CANCELLED
