@@ -14,6 +14,7 @@ from channels.transport import HttpResponse, HttpTransport
 from sandbox.http2 import EitherVersion, Http2
 from sandbox.http_call import Reply
 from tests.certificate import self_signed
+from tests.conformance.hanging_up import all_gone
 from tests.conformance.test_providers_transport import SECRET, Server, post
 
 Answer = Callable[[bytes], Reply]
@@ -36,6 +37,7 @@ class Station:
             yield f"{scheme}://localhost:{server.sockets[0].getsockname()[1]}/path?access_token={SECRET}"
             for connection in list(self.connections):
                 connection.close()
+            await all_gone(server)
 
     def _either(self) -> EitherVersion:
         return EitherVersion(http1=self._old, http2=self._new)

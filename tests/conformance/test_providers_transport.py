@@ -13,6 +13,7 @@ import pytest
 from channels.errors import AnswerLost, NotSent
 from channels.transport import HttpResponse, HttpTransport
 from tests.certificate import self_signed
+from tests.conformance.hanging_up import all_gone
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 PACKED = gzip.compress(b"abc", mtime=0)
@@ -289,6 +290,7 @@ def test_a_certificate_that_nobody_vouches_for_stops_the_call_before_it_is_sent(
         async with server:
             answer = await post(transport, f"https://localhost:{server.sockets[0].getsockname()[1]}/?key={SECRET}")
             await transport.close()
+            await all_gone(server)
         return answer
 
     error = asyncio.run(within())

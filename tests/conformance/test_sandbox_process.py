@@ -1,14 +1,19 @@
+import gc
+import io
 import json
 import signal
 import socket
 import stat
 import subprocess
 import sys
+from contextlib import redirect_stderr
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import requests
 
+from sandbox.__main__ import main
 from sandbox.process import Running, start, started, stop
 from tests.conformance.sandbox_calls import (
     TIMEOUT,
@@ -27,9 +32,23 @@ from tests.conformance.sandbox_calls import (
 )
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sandbox", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+@dataclass(frozen=True)
+class Refused:
+    returncode: int
+    stderr: str
+
+
+def refused(*arguments: str) -> Refused:
+    """What the command says, in this process: a process of its own would spend its time on imports."""
+    said, thresholds = io.StringIO(), gc.get_threshold()
+    try:
+        with redirect_stderr(said):
+            status = main(arguments)
+    except SystemExit as ended:  # by argparse
+        status = int(ended.code or 0)
+    finally:
+        gc.set_threshold(*thresholds)
+    return Refused(status, said.getvalue())
 
 
 def kill(running: Running) -> None:
@@ -79,7 +98,7 @@ def test_without_a_ready_file_it_says_where_it_listens() -> None:
 def test_a_busy_port_is_named_with_the_remedy(tmp_path: Path, option: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = run(option, str(port), "--ready-file", str(tmp_path / "ready.json"))
+        ended = refused(option, str(port), "--ready-file", str(tmp_path / "ready.json"))
     assert ended.returncode == 2
     assert f"port {port}: it is in use" in ended.stderr
     assert option in ended.stderr
@@ -88,7 +107,8 @@ def test_a_busy_port_is_named_with_the_remedy(tmp_path: Path, option: str) -> No
 
 
 def test_a_host_that_is_not_this_one_is_named_in_one_line() -> None:
-    ended = run("--host", "192.0.2.1")
+    command = [sys.executable, "-m", "sandbox", "--host", "192.0.2.1"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
     assert "192.0.2.1" in ended.stderr
     assert "pass another --host" in ended.stderr
@@ -96,7 +116,7 @@ def test_a_host_that_is_not_this_one_is_named_in_one_line() -> None:
 
 def test_a_port_that_cannot_be_is_refused() -> None:
     for port in ("70000", "-1", "http"):
-        ended = run("--http-port", port)
+        ended = refused("--http-port", port)
         assert ended.returncode == 2
         assert "0 to 65535" in ended.stderr or "expected one argument" in ended.stderr
 
@@ -113,7 +133,7 @@ def test_a_port_that_cannot_be_is_refused() -> None:
 def test_a_wrong_configuration_is_named_in_one_line(tmp_path: Path, content: str, said: str) -> None:
     config = tmp_path / "config.json"
     config.write_text(content, encoding="utf-8")
-    ended = run("--config", str(config))
+    ended = refused("--config", str(config))
     assert ended.returncode == 2
     assert said in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
@@ -122,7 +142,7 @@ def test_a_wrong_configuration_is_named_in_one_line(tmp_path: Path, content: str
 def test_files_that_cannot_be_used_are_named_in_one_line(tmp_path: Path) -> None:
     nowhere = str(tmp_path / "missing" / "file")
     for option in ("--config", "--journal", "--ready-file"):
-        ended = run(option, nowhere)
+        ended = refused(option, nowhere)
         assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
         assert nowhere in ended.stderr
 
@@ -177,7 +197,7 @@ def test_a_torn_last_line_is_dropped_and_a_broken_one_named(tmp_path: Path) -> N
     with started(folder=tmp_path, journal=journal) as running:
         assert log(running, "push")["accepted"] == 2
     journal.write_bytes(b"nonsense\n" + whole)
-    ended = run("--journal", str(journal))
+    ended = refused("--journal", str(journal))
     assert ended.returncode == 2
     assert "line 1" in ended.stderr
 
@@ -196,7 +216,7 @@ def test_clearing_the_log_clears_the_journal_and_keeps_the_token(tmp_path: Path)
 def test_two_sandboxes_cannot_share_a_journal(tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     with started(folder=tmp_path, journal=journal):
-        ended = run("--journal", str(journal))
+        ended = refused("--journal", str(journal))
     assert ended.returncode == 2
     assert "running sandbox" in ended.stderr
 

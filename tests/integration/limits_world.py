@@ -131,6 +131,7 @@ class Theme:
         wanted = self.seqs() if seqs is None else list(seqs)
         owner = sender or uuid4()
         with self.line.database.begin() as session:
+            self._lock(session, wanted)
             session.execute(
                 text(
                     "UPDATE deliveries SET state = 'sending', lease_owner = :owner, changed_at = :now"
@@ -144,6 +145,7 @@ class Theme:
         """What becomes of rows that are being sent; `give_back` as their sender does when they will not leave."""
         wanted = self.seqs("sending") if seqs is None else list(seqs)
         with self.line.database.begin() as session:
+            self._lock(session, wanted)
             session.execute(
                 text(
                     "UPDATE deliveries SET state = :state, lease_owner = NULL,"
@@ -154,6 +156,13 @@ class Theme:
             )
             if give_back:
                 limits.give_back(session, seqs=wanted)
+
+    def _lock(self, session: Session, seqs: Sequence[int]) -> None:
+        """Senders pass over what others hold and never meet; here they take rows from each other, so in one order."""
+        session.execute(
+            text("SELECT FROM deliveries WHERE distribution_id = :id AND seq = ANY(:seqs) ORDER BY seq FOR UPDATE"),
+            {"id": self.distribution_id, "seqs": list(seqs)},
+        )
 
     def states(self) -> dict[str, int]:
         return dict(self.run("SELECT state, count(*) FROM deliveries WHERE distribution_id = :id GROUP BY state"))
