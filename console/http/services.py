@@ -5,12 +5,12 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import ParamSpec, TypeVar
 
-from anyio import CapacityLimiter
-from anyio.to_thread import run_sync
 from fastapi import HTTPException, Request
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -50,7 +50,7 @@ class Services:
     #: Callbacks that this process refused, by account, channel and provider.
     refused: Counter[tuple[str, Channel, str]] = field(init=False, default_factory=Counter)
     _accounts: dict[str, tuple[float, CallbackAccount | None]] = field(init=False, default_factory=dict)
-    _limiter: CapacityLimiter | None = field(init=False, default=None)
+    _threads: ThreadPoolExecutor = field(init=False, default_factory=lambda: ThreadPoolExecutor(THREADS, "database"))
     _arrived: asyncio.Event = field(init=False, default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -72,10 +72,9 @@ class Services:
 
         What the database says is not passed on: it may repeat what was sent to it.
         """
-        if self._limiter is None:
-            self._limiter = CapacityLimiter(THREADS)
+        loop = asyncio.get_running_loop()
         try:
-            return await run_sync(lambda: work(*arguments, **named), limiter=self._limiter)
+            return await loop.run_in_executor(self._threads, partial(work, *arguments, **named))
         except (DatabaseUnreachable, OperationalError, PoolTimeout) as error:
             raise HTTPException(503, headers={"Retry-After": "30"}) from error
         except SQLAlchemyError as error:

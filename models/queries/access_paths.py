@@ -16,6 +16,9 @@ BY_ARRAY = f"{BY_INDEX} SET LOCAL enable_nestloop = off;"
 #: For the first few of many in the order of an index, which else are all gathered and sorted.
 IN_ORDER = f"{BY_INDEX} SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off;"
 
+#: For prepared statements, which else are planned anew for the values of each call wherever that looks cheaper.
+PLANNED_ONCE = "SET LOCAL plan_cache_mode = force_generic_plan;"
+
 
 def by_index(session: Session) -> None:
     """For all that follows in the transaction."""

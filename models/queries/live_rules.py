@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from models.offer import LiveOffer
 from models.product import Product
-from models.queries.access_paths import BY_INDEX
+from models.queries.access_paths import BY_INDEX, PLANNED_ONCE
 from models.queries.arrays import plain_array, text_array
 from models.theme import Revision, Theme
 from offers.candidate import InHand
@@ -30,12 +31,13 @@ _USABLE = text("""
 """)
 
 # One statement, for a quote is worth little more than the way to the database and back; prepared, for to plan it takes
-# several times as long as to run it.
-_PREPARE = text("""
+# several times as long as to run it. Whether somebody is new is not asked by EXISTS: a plan that is made once, while
+# there are no orders, would go through all of them for it later on.
+_PREPARE = """
     PREPARE cart_facts (
         int, text, text, text[], bigint[], boolean, int[], int[], date[], int[], boolean, text, timestamptz
     ) AS
-    SELECT l.offers_version, l.least_margin_bp, c.id,
+    SELECT json_build_array(l.offers_version, l.least_margin_bp, c.id,
         (SELECT json_agg(json_build_array(p.sku, p.category, p.brand, p.shop, p.floor_minor, p.cost_minor))
          FROM products p WHERE p.product_line_id = $1 AND p.sku = ANY($4)),
         (SELECT json_agg(json_build_array(
@@ -55,19 +57,20 @@ _PREPARE = text("""
             AND n.channel = ANY(ARRAY['', $3])),
         (SELECT json_agg(json_build_array(e.one_theme_id, e.one_offer, e.other_theme_id, e.other_offer))
          FROM exclusions e WHERE e.one_theme_id = ANY($10) AND e.other_theme_id = ANY($10)),
-        $11 AND NOT EXISTS (SELECT FROM orders WHERE customer_id = c.id AND kept AND number IS DISTINCT FROM $12)
-        AND NOT EXISTS (SELECT FROM redemptions WHERE customer_id = c.id AND state = 'redeemed'),
-        EXISTS (SELECT FROM redemptions WHERE product_line_id = $1 AND order_number = $12)
+        $11 AND (SELECT true FROM orders
+                 WHERE customer_id = c.id AND kept AND number IS DISTINCT FROM $12 LIMIT 1) IS NULL
+            AND (SELECT true FROM redemptions WHERE customer_id = c.id AND state = 'redeemed' LIMIT 1) IS NULL,
+        EXISTS (SELECT FROM redemptions WHERE product_line_id = $1 AND order_number = $12))::text
     FROM product_lines l
     LEFT JOIN customers c ON c.product_line_id = $1 AND c.external_id = $2
     WHERE l.id = $1
-""")
-_FACTS = text(f"""{BY_INDEX}
+"""
+_FACTS = f"""{BY_INDEX} {PLANNED_ONCE}
     EXECUTE cart_facts (
-        :product_line_id, :customer, :channel, :skus, :held, :all_held, :limited, :counted, :days, :themes, :newcomers,
-        :order, :now
+        %(product_line_id)s, %(customer)s, %(channel)s, %(skus)s, %(held)s, %(all_held)s, %(limited)s, %(counted)s,
+        %(days)s, %(themes)s, %(newcomers)s, %(order)s, %(now)s
     )
-""")
+"""
 _PREPARED = "cart_facts"  # among what is known of a connection
 
 
@@ -150,10 +153,10 @@ def facts(session: Session, asked: Asked) -> CartFacts:
     }
     connection = session.connection()
     if _PREPARED not in connection.info:
-        connection.execute(_PREPARE)
+        connection.exec_driver_sql(_PREPARE)
         connection.info[_PREPARED] = True
-    row = connection.execute(_FACTS, values).one()
-    version, margin, customer_id, products, held, taken, counts, pairs, newcomer, order_taken = row
+    told = orjson.loads(connection.exec_driver_sql(_FACTS, values).scalar_one())
+    version, margin, customer_id, products, held, taken, counts, pairs, newcomer, order_taken = told
     return CartFacts(
         version=version,
         least_margin_bp=margin,

@@ -312,6 +312,7 @@ def test_everything_that_is_wrong_is_told_at_once_with_its_place(shop: Shop) -> 
         "cart.lines[0].price",
         "cart.lines[0].colour",
     }
+    assert found.problems[0].message == "is missing"
     assert "vermilion" not in found.model_dump_json()
 
 

@@ -114,8 +114,12 @@ def _values(
     """The parameters that are right, and what is wrong with the others."""
     values, problems = dict[str, Any](), list[tuple[str, str]]()
     for one in endpoint.parameters:
+        given = _given(request, one, in_path)
+        if given is None:
+            problems.append((f"{one.place} {one.name}", "is missing"))
+            continue
         try:
-            values[one.name] = one.adapter.validate_python(_given(request, one, in_path))
+            values[one.name] = one.adapter.validate_python(given)
         except ValidationError as error:
             problems += [(f"{one.place} {one.name}", message) for _, message in problems_of(error)]
     return values, problems
@@ -125,7 +129,7 @@ def _given(request: Request, one: Parameter, in_path: Mapping[str, str]) -> obje
     if one.place is Place.PATH:
         return in_path[one.name]
     if one.place is Place.HEADER:
-        return request.headers.get(one.name, "")
+        return request.headers.get(one.name)
     return request.query_params.getlist(one.name)
 
 
