@@ -25,10 +25,10 @@ CLAIMS, BATCH, AT_ONCE, CLIENTS = 20_000, 500, 2, 32
 LEAST_RATIO = 5
 KEY, COUPON = "benchmark-claims", "hot"
 _OFFER = """
-    INSERT INTO live_offers (theme_id, revision_id, product_line_id, offer, kind, preset, timezone, claim_from,
-                             claim_to, valid_days, per_customer, opened_at)
-    SELECT id, revision_id, product_line_id, :coupon, 'coupon', 'full_reduction', timezone, starts_at, ends_at, 14, 1,
-           now()
+    INSERT INTO live_offers (theme_id, revision_id, product_line_id, offer, kind, claim_way, newcomers, timezone,
+                             claim_from, claim_to, valid_days, per_customer, opened_at)
+    SELECT id, revision_id, product_line_id, :coupon, 'coupon', 'asking', false, timezone, starts_at, ends_at,
+           14, 1, now()
     FROM themes WHERE key = :key RETURNING id, product_line_id
 """
 _COUNT = text("UPDATE live_offers SET claimed = claimed + 1 WHERE id = :offer AND claimed + 1 <= total")

@@ -14,8 +14,9 @@ from offers.service import codes
 CODES, LEAST = 1_000_000, 300_000
 KEY, COUPON = "benchmark-codes", "with-a-code"
 _DRAFT = """
-    UPDATE themes SET draft = '{"offers": {"with-a-code": {"kind": "coupon", "preset": "direct_reduction"}}}'
-    WHERE key = :key
+    UPDATE themes SET draft = jsonb_build_object('offers', jsonb_build_object('with-a-code', jsonb_build_object(
+        'kind', 'coupon', 'preset', 'direct_reduction', 'preset_version', 1
+    ))) WHERE key = :key
 """
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index,
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base
-from offers.preset import OfferKind
+from offers.preset import ClaimWay, OfferKind
 from offers.states import Closed, HeldState, RedemptionState, Source
 from themes.theme import RedeemIn
 
@@ -26,6 +26,7 @@ class LiveOffer(Base):
         UniqueConstraint("theme_id", "revision_id", "offer"),
         Index("ix_live_offers_product_line_id", "product_line_id"),
         CheckConstraint("total IS NULL OR claimed <= total", name="total"),
+        CheckConstraint("(kind = 'coupon') = (claim_way IS NOT NULL)", name="claim_way"),
         CheckConstraint("claimed >= 0 AND used >= 0 AND spent_minor >= 0", name="counted"),
     )
 
@@ -35,9 +36,10 @@ class LiveOffer(Base):
     product_line_id: Mapped[int] = mapped_column(ForeignKey("product_lines.id"))
     offer: Mapped[str]  # its id in the theme
     kind: Mapped[OfferKind]
-    preset: Mapped[str]
     timezone: Mapped[str]  # the theme's: where its days begin
-    claim_from: Mapped[datetime | None]  # None: an activity, which nobody claims
+    claim_way: Mapped[ClaimWay | None]  # None: an activity, which nobody claims
+    newcomers: Mapped[bool]  # whether it is for them alone
+    claim_from: Mapped[datetime | None]
     claim_to: Mapped[datetime | None]
     valid_from: Mapped[datetime | None]
     valid_to: Mapped[datetime | None]

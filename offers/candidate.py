@@ -102,7 +102,7 @@ def of_code(live: LiveRule, code: int, taken: Taken, buyer: Buyer) -> Candidate 
 def _refused_coupon(live: LiveRule, buyer: Buyer) -> UseRefusal | None:
     if (why := live.refused_in(buyer.channel)) is not None:
         return why
-    return UseRefusal.NOT_NEWCOMER if live.for_newcomers and not buyer.newcomer else None
+    return UseRefusal.NOT_NEWCOMER if live.newcomers and not buyer.newcomer else None
 
 
 def one_of_each(found: Iterable[Candidate], forced: Collection[int]) -> Sequence[Candidate]:

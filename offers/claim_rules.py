@@ -8,11 +8,9 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from offers.claim_refusal import ClaimRefusal, ClaimRefused
-from offers.preset import OfferKind
+from offers.preset import ClaimWay
 from offers.states import Closed, Source
 
-CODE_PRESET, PACKAGE, NEWCOMER = "coupon_code", "package", "newcomer"
-AFTER_ORDER, FOR_POINTS = "consumption_triggered", "points_exchange"
 EVERYBODY, ANYWHERE = 0, ""
 
 _CLOSED: Mapping[Closed, ClaimRefusal] = MappingProxyType(
@@ -32,8 +30,8 @@ class Terms:
     theme: str
     theme_id: int
     offer: str
-    kind: OfferKind
-    preset: str
+    claim_way: ClaimWay | None  # None: an activity, which nobody claims
+    newcomers: bool
     timezone: str
     claim_from: datetime | None
     claim_to: datetime | None
@@ -54,7 +52,11 @@ class Terms:
 
     @property
     def points(self) -> int | None:
-        return self.parameters["points"] if self.preset == FOR_POINTS else None
+        return self.parameters["points"] if self.claim_way is ClaimWay.POINTS else None
+
+    @property
+    def is_package(self) -> bool:
+        return self.claim_way is ClaimWay.PACKAGE
 
     def valid(self, claimed_at: datetime) -> tuple[datetime, datetime]:
         """From when, and up to but not including when, a coupon that is claimed now may be used."""
@@ -101,11 +103,11 @@ class Wish:
 
     @property
     def given(self) -> Sequence[Terms]:
-        return self.offers[1:] if self.offers[0].preset == PACKAGE else self.offers
+        return self.offers[1:] if self.offers[0].is_package else self.offers
 
     @property
     def package(self) -> Terms | None:
-        return self.offers[0] if self.offers[0].preset == PACKAGE else None
+        return self.offers[0] if self.offers[0].is_package else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -140,7 +142,7 @@ class Stock:
         return (
             self._why_closed(terms, asked=asked)
             or (self._why_not_this_time(wish, terms) if asked else None)
-            or (ClaimRefusal.NOT_NEWCOMER if terms.preset == NEWCOMER and wish.customer_id in self.buyers else None)
+            or (ClaimRefusal.NOT_NEWCOMER if terms.newcomers and wish.customer_id in self.buyers else None)
             or self._why_none_left(wish, terms)
         )
 
@@ -174,7 +176,7 @@ class Stock:
             full.add(ClaimRefusal.SOLD_OUT)
         if terms.budget_minor is not None and standing.spent_minor >= terms.budget_minor:
             full.add(ClaimRefusal.BUDGET_SPENT)
-        return next((why for why in ClaimRefusal if why in full), None)
+        return next(why for why in ClaimRefusal if why in full) if full else None
 
     def _count(self, wish: Wish, terms: Terms) -> None:
         self.taken[terms.id] = self.taken.get(terms.id, 0) + 1

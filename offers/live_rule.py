@@ -6,8 +6,8 @@ from datetime import date, datetime
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
-from offers.claim_rules import ANYWHERE, EVERYBODY, NEWCOMER, Bucket
-from offers.preset import OfferKind
+from offers.claim_rules import ANYWHERE, EVERYBODY, Bucket
+from offers.preset import ClaimWay, OfferKind
 from offers.refund import RefundPolicy
 from offers.refusals import UseRefusal
 from offers.rule import Rule
@@ -69,7 +69,8 @@ class LiveRule:
     offer: str
     title: str
     kind: OfferKind
-    preset: str
+    claim_way: ClaimWay | None  # None: an activity
+    newcomers: bool  # only they may use it
     rule: Rule | None
     redeem_in: Collection[RedeemIn]  # none: everywhere
     timezone: str
@@ -82,10 +83,6 @@ class LiveRule:
     given_back: bool
     refund: RefundPolicy
     closed: Closed | None
-
-    @property
-    def for_newcomers(self) -> bool:
-        return self.preset == NEWCOMER
 
     def today(self, at: datetime) -> date:
         """The day of the theme that an instant is in."""

@@ -30,6 +30,23 @@ class ParameterType(StrEnum):
     STEPS = "steps"
 
 
+class ClaimWay(StrEnum):
+    """How customers come by a coupon."""
+
+    ASKING = "asking"
+    CODE = "code"
+    PACKAGE = "package"
+    ORDER = "order"
+    POINTS = "points"
+
+
+class CodesFor(StrEnum):
+    """Whom a code of a coupon is for."""
+
+    SHARED = "shared"
+    PER_PERSON = "per_person"
+
+
 class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -95,6 +112,13 @@ class Alternative(_Entry):
     reads: Reads
 
 
+class Claiming(_Entry):
+    """How a coupon is claimed. Each way but asking takes a parameter of each offer; see `offers.preset_checks`."""
+
+    by: ClaimWay = ClaimWay.ASKING
+    newcomers: bool = Field(default=False, description="only those who never bought may claim and use it")
+
+
 class Preset(_Entry):
     """One version of a rule preset; once it is out it never changes."""
 
@@ -104,6 +128,7 @@ class Preset(_Entry):
     kinds: Annotated[frozenset[OfferKind], PlainSerializer(sorted), Field(min_length=1)]
     parameters: Mapping[str, Parameter] = Field(default_factory=dict)
     either: tuple[tuple[str, ...], ...] = ()
+    claim: Claiming = Claiming()
     rules: tuple[Alternative, ...] = Field(min_length=1)
 
     def alternative(self, parameters: Mapping[str, Any]) -> Alternative:

@@ -11,7 +11,7 @@ from documents.shape import Findings
 from documents.source import join_path
 from offers.allocation import WHOLE
 from offers.effect import EFFECTS, By, Per, Step, Target
-from offers.preset import Alternative, Parameter, ParameterType, Preset
+from offers.preset import Alternative, Claiming, ClaimWay, CodesFor, OfferKind, Parameter, ParameterType, Preset
 from offers.preset_template import FORMS, parameter_of, places
 
 #: What a key of a condition, an effect or a step takes: a type of parameter, or the words of a choice.
@@ -38,6 +38,15 @@ EFFECT_KEYS: Mapping[str, Mapping[str, Takes]] = MappingProxyType(
         "gift": {"one_of": ParameterType.PRODUCTS, "qty": _COUNT},
     }
 )
+#: The parameter by which each way of claiming is told.
+CLAIM_KEYS: Mapping[ClaimWay, tuple[str, Takes]] = MappingProxyType(
+    {
+        ClaimWay.CODE: ("codes", CodesFor),
+        ClaimWay.PACKAGE: ("coupons", ParameterType.COUPONS),
+        ClaimWay.ORDER: ("spent", _MONEY),
+        ClaimWay.POINTS: ("points", _COUNT),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,7 @@ def check_preset(preset: Preset, *, at: str, findings: Findings) -> None:
     for number, group in enumerate(preset.either):
         for name in group:
             _check_known(name, here.inner("either").inner(number))
+    _check_claim(preset, here)
     if preset.rules[-1].given:
         here.inner("rules").add("ends with an alternative that is not for everything: leave out its `given`")
     for number, alternative in enumerate(preset.rules):
@@ -88,6 +98,32 @@ def _certain(preset: Preset, number: int) -> frozenset[str] | None:
         if given & optional <= there and not taken:
             sets.append(frozenset(there | given))
     return frozenset.intersection(*sets) if sets else None
+
+
+def _check_claim(preset: Preset, at: _At) -> None:
+    way = preset.claim.by
+    if preset.claim != Claiming() and preset.kinds != {OfferKind.COUPON}:
+        at.inner("claim").add("is of coupons alone: activities are not claimed", found=sorted(preset.kinds))
+    if way in CLAIM_KEYS:
+        _check_claimed_by(preset, *CLAIM_KEYS[way], at.inner("claim").inner("by"))
+    is_package = way is ClaimWay.PACKAGE
+    for name in preset.of_type(ParameterType.COUPONS):
+        if not (is_package and name == CLAIM_KEYS[way][0]):
+            allowed = "the parameter coupons, with claim: {by: package}"
+            at.inner("parameters").inner(name).add("is a list of coupons, which packages alone have", allowed=allowed)
+    for number, rule in enumerate(preset.rules):
+        if is_package and rule.effect is not None:
+            place = at.inner("rules").inner(number).inner("effect")
+            place.add("is of no use: the coupons of a package take off, and the package does not")
+
+
+def _check_claimed_by(preset: Preset, name: str, takes: Takes, at: _At) -> None:
+    of = preset.parameters.get(name)
+    used = [certain for number in range(len(preset.rules)) if (certain := _certain(preset, number)) is not None]
+    if of is None or not _fits(of, takes):
+        at.add(f"takes a parameter {name!r}: {_said(takes)}")
+    elif not all(name in certain for certain in used):
+        at.add(f"takes the parameter {name!r}, which may be absent here: it has to be given always")
 
 
 def _check_known(name: str, at: _At) -> bool:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from offers.errors import OfferError
-from offers.preset import ParameterType, Preset
+from offers.preset import ClaimWay, Preset
 from offers.preset_rule import Common, Terms, in_words, rule_of
 from offers.presets import Catalogue
 from offers.rule import Rule
@@ -79,8 +79,8 @@ def takes_off(offer: Offer, catalogue: Catalogue) -> bool:
 
 def held_coupons(preset: Preset | None, parameters: Mapping[str, Any]) -> Sequence[str] | None:
     """The coupons of a package; None: it is none."""
-    names = [] if preset is None else list(preset.of_type(ParameterType.COUPONS))
-    return [held for name in names for held in parameters[name]] if names else None
+    is_package = preset is not None and preset.claim.by is ClaimWay.PACKAGE
+    return parameters["coupons"] if is_package else None
 
 
 def scope_of(scope: Scope) -> PlainScope:

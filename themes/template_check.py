@@ -9,8 +9,7 @@ from jinja2 import TemplateSyntaxError, nodes
 from channels.states import Channel
 from documents.problem import did_you_mean, listed
 from documents.shape import Findings
-from offers.claim_rules import AFTER_ORDER
-from offers.presets import OfferKind
+from offers.preset import ClaimWay, OfferKind
 from themes.messages import TextField, fields_of
 from themes.notation import Vocabulary
 from themes.offer_file import ReadOffer
@@ -80,7 +79,7 @@ def _names(offers: Sequence[ReadOffer], known: Vocabulary) -> Names:
 
 
 def _after_order(offer: ReadOffer) -> bool:
-    return offer.preset is not None and offer.preset.preset == AFTER_ORDER
+    return offer.preset is not None and offer.preset.claim.by is ClaimWay.ORDER
 
 
 def _check_field(field: TextField, env: MessageEnvironment, names: Names, findings: Findings) -> None:

@@ -12,7 +12,7 @@ from console.printing import JsonOption, print_json, print_table
 from console.reading import read_text
 from console.verbs import verb_group
 from models.database import Database
-from offers.preset import Parameter, Preset
+from offers.preset import OfferKind, Parameter, Preset
 from offers.preset_schema import json_schema
 from offers.service.presets import Known, apply_presets, known_presets, one_preset
 
@@ -55,6 +55,8 @@ def show(
     print_table("", ["parameter", "type", "given", "what"], list(_parameters(preset)))
     if preset.either:
         typer.echo(f"either {', or '.join(' and '.join(group) for group in preset.either)}")
+    if OfferKind.COUPON in preset.kinds:
+        typer.echo(f"coupons of it are claimed by {preset.claim.by}{_whose(preset)}")
     print_table("", ["where", "reads", "中文"], list(_rules(preset)))
 
 
@@ -87,6 +89,10 @@ def _brief(known: Known) -> dict[str, object]:
 
 def _origin(known: Known) -> str:
     return "the project" if known.at is None else f"{known.by} at {known.at:%Y-%m-%d %H:%M %Z}"
+
+
+def _whose(preset: Preset) -> str:
+    return ", by newcomers alone" if preset.claim.newcomers else ""
 
 
 def _parameters(preset: Preset) -> Iterator[tuple[str, str, str, str]]:

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from models.queries.access_paths import BY_INDEX
 from models.queries.arrays import plain_array, text_array
-from offers.claim_rules import PACKAGE, Bucket, Standing, TakenCode, Terms
-from offers.preset import OfferKind
+from offers.claim_rules import Bucket, Standing, TakenCode, Terms
+from offers.preset import ClaimWay
 from offers.states import Closed, Source
 
 # Of each offer the one of the revision that was launched last, and beside a package the coupons that it holds.
@@ -32,7 +32,7 @@ _OFFERS = text(
             AS inside(offer) ON true
         JOIN live_offers lo ON lo.theme_id = asked.theme_id AND lo.revision_id = asked.revision_id
             AND lo.offer = inside.offer
-        WHERE asked.preset = :package
+        WHERE asked.claim_way = 'package'
     )
     SELECT found.*, r.content -> 'offers' -> found.offer -> 'parameters' AS parameters
     FROM (SELECT * FROM asked UNION SELECT * FROM held) AS found JOIN revisions r ON r.id = found.revision_id
@@ -155,12 +155,12 @@ def asked_offers(session: Session, names: Iterable[str], *, product_line_id: int
     """`names` are THEME/OFFER. Held by a package are only coupons of its own revision."""
     split = [name.partition("/") for name in names]
     values = {"themes": text_array(one[0] for one in split), "offers": text_array(one[2] for one in split)}
-    rows = session.execute(_OFFERS, {"line": product_line_id, "package": PACKAGE, **values}).mappings()
+    rows = session.execute(_OFFERS, {"line": product_line_id, **values}).mappings()
     found = {(row["theme_id"], row["revision_id"], row["offer"]): _terms(row) for row in rows}
     inside = {
         terms.id: [found[theme_id, revision_id, name] for name in terms.parameters["coupons"]]
         for (theme_id, revision_id, _), terms in found.items()
-        if terms.preset == PACKAGE
+        if terms.is_package
     }
     return Asked(offers={terms.name: terms for terms in found.values()}, inside=inside)
 
@@ -267,4 +267,5 @@ def _changed(result: Any) -> int:  # noqa: ANN401 - of a statement that changes 
 
 def _terms(row: RowMapping) -> Terms:
     names = Terms.__slots__
-    return Terms(**{**{name: row[name] for name in names}, "kind": OfferKind(row["kind"])})
+    way = row["claim_way"]
+    return Terms(**{**{name: row[name] for name in names}, "claim_way": None if way is None else ClaimWay(way)})

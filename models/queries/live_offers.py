@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from models.offer import HeldCoupon, LiveOffer
 from models.product_line import ProductLine
-from offers.preset import OfferKind
+from offers.preset import ClaimWay, OfferKind
 from offers.states import OPEN, Closed, HeldState
 
 # Locked in this order wherever several of them change.
@@ -24,7 +24,8 @@ class Opening:
 
     offer: str
     kind: OfferKind
-    preset: str
+    claim_way: ClaimWay | None
+    newcomers: bool
     timezone: str
     claim_from: datetime | None
     claim_to: datetime | None

@@ -9,15 +9,15 @@ from sqlalchemy.orm import Session
 
 from models.offer import HeldCoupon, LiveOffer, Redemption
 from models.theme import Theme
-from offers.claim_rules import AFTER_ORDER
 from offers.held import HeldCouponView
+from offers.preset import ClaimWay
 from offers.states import RedemptionState
 
 # Those that are not for asking; of each the one of the revision that was launched last.
 _TRIGGERED = text("""
     SELECT DISTINCT ON (t.key, lo.offer) t.key || '/' || lo.offer AS name FROM live_offers lo
     JOIN themes t ON t.id = lo.theme_id JOIN revisions r ON r.id = lo.revision_id
-    WHERE lo.product_line_id = :line AND lo.preset = :preset
+    WHERE lo.product_line_id = :line AND lo.claim_way = 'order'
     AND lo.claim_from <= :now AND :now < lo.claim_to
     AND CAST(r.content -> 'offers' -> lo.offer -> 'parameters' -> 'spent' ->> 'minor' AS bigint) <= :paid
     ORDER BY t.key, lo.offer
@@ -27,7 +27,7 @@ _TAKE_BACK = text("""
     UPDATE held_coupons SET state = 'void', locked_for = NULL, locked_until = NULL, changed_at = :now
     WHERE id IN (
         SELECT h.id FROM held_coupons h JOIN live_offers lo ON lo.id = h.offer_id
-        WHERE lo.product_line_id = :line AND lo.preset = :preset AND h.trigger_order = :order
+        WHERE lo.product_line_id = :line AND lo.claim_way = 'order' AND h.trigger_order = :order
         AND h.state IN ('issued', 'returned', 'locked')
         ORDER BY h.id FOR NO KEY UPDATE OF h
     )
@@ -54,7 +54,7 @@ def _state(session: Session, product_line_id: int, order_number: str) -> Redempt
 
 def triggered_offers(session: Session, *, product_line_id: int, paid_minor: int, now: datetime) -> Sequence[str]:
     """THEME/OFFER of what an order over so much brings."""
-    values = {"line": product_line_id, "preset": AFTER_ORDER, "paid": paid_minor, "now": now}
+    values = {"line": product_line_id, "paid": paid_minor, "now": now}
     return session.scalars(_TRIGGERED, values).all()
 
 
@@ -63,7 +63,7 @@ def brought_by(session: Session, *, product_line_id: int, order_number: str) -> 
         select(HeldCoupon, LiveOffer.offer, Theme.key)
         .join(LiveOffer, LiveOffer.id == HeldCoupon.offer_id)
         .join(Theme, Theme.id == LiveOffer.theme_id)
-        .where(LiveOffer.product_line_id == product_line_id, LiveOffer.preset == AFTER_ORDER)
+        .where(LiveOffer.product_line_id == product_line_id, LiveOffer.claim_way == ClaimWay.ORDER)
         .where(HeldCoupon.trigger_order == order_number)
         .order_by(HeldCoupon.id)
         .execution_options(populate_existing=True)
@@ -72,7 +72,7 @@ def brought_by(session: Session, *, product_line_id: int, order_number: str) -> 
 
 
 def take_back(session: Session, *, product_line_id: int, order_number: str, now: datetime) -> int:
-    values: dict[str, Any] = {"line": product_line_id, "preset": AFTER_ORDER, "order": order_number, "now": now}
+    values: dict[str, Any] = {"line": product_line_id, "order": order_number, "now": now}
     return len(session.scalars(_TAKE_BACK, values).all())
 
 

@@ -13,8 +13,8 @@ from models.queries.claims import Asked
 from offers import code as codes
 from offers.claim_answer import Settled, answer_of, settled_of
 from offers.claim_refusal import ClaimMalformed, ClaimRefusal, ClaimRefused
-from offers.claim_rules import AFTER_ORDER, CODE_PRESET, FOR_POINTS, PACKAGE, Terms, Wish
-from offers.preset import OfferKind
+from offers.claim_rules import Terms, Wish
+from offers.preset import ClaimWay
 from offers.service.giving import Given, give
 from offers.service.kept_answers import KeyReused
 from offers.states import Source
@@ -142,24 +142,24 @@ def _wish(claim: Claim, known: _Known) -> Wish | ClaimRefused:
         channel=claim.channel.value,
         source=_source(claim, terms),
         code=codes.number_of(claim.code) if claim.code else None,
-        points_receipt=claim.points_receipt if terms.preset == FOR_POINTS else None,
+        points_receipt=claim.points_receipt if terms.claim_way is ClaimWay.POINTS else None,
     )
 
 
 def _why_never(claim: Claim, terms: Terms) -> ClaimRefusal | None:
     """What no time and no count would change."""
-    if terms.kind is OfferKind.ACTIVITY or terms.preset == AFTER_ORDER:
+    if terms.claim_way in {None, ClaimWay.ORDER}:
         return ClaimRefusal.NOT_CLAIMABLE
-    if terms.preset == CODE_PRESET and claim.code is None:
+    if terms.claim_way is ClaimWay.CODE and claim.code is None:
         return ClaimRefusal.CODE_NEEDED
-    if terms.preset == FOR_POINTS and claim.points_receipt is None:
+    if terms.claim_way is ClaimWay.POINTS and claim.points_receipt is None:
         return ClaimRefusal.POINTS_MISSING
     return None
 
 
 def _source(claim: Claim, terms: Terms) -> Source:
-    if terms.preset == PACKAGE:
+    if terms.is_package:
         return Source.PACKAGE
-    if terms.preset == FOR_POINTS:
+    if terms.claim_way is ClaimWay.POINTS:
         return Source.POINTS
     return Source.CODE if claim.code else Source.CLAIM

@@ -1,9 +1,10 @@
 """Codes of coupons: made before the theme is launched, one for each person or one for all."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -12,7 +13,6 @@ from models.queries import codes as rows
 from models.queries.codes import Pool
 from models.theme import Theme
 from offers import code as codes
-from offers.claim_rules import AFTER_ORDER, CODE_PRESET
 from offers.code_refusal import (
     CodesOfTheOtherSort,
     CodeSpaceFull,
@@ -21,7 +21,9 @@ from offers.code_refusal import (
     SharedCodeTaken,
     SharedCodeUnfit,
 )
-from offers.preset import OfferKind
+from offers.preset import ClaimWay, CodesFor, OfferKind
+from offers.presets import Catalogue
+from offers.service.presets import catalogue_of
 from themes.service.finding import require_theme
 
 __all__ = ["CodeState", "Exported", "Pool", "export", "generate", "pools", "share"]
@@ -118,15 +120,11 @@ def _state(written: rows.Written) -> CodeState:
 def _theme_with_coupon(session: Session, theme_key: str, offer: str, *, shared: bool) -> Theme:
     theme = require_theme(session, theme_key)
     offers = theme.draft["offers"]
-    known = [
-        name
-        for name, values in offers.items()
-        if values["kind"] == OfferKind.COUPON and values["preset"] != AFTER_ORDER  # which nobody claims
-    ]
-    if offer not in known:
-        raise CouponUnknown(theme=theme_key, offer=offer, known=known)
-    values = offers[offer]
-    for_all = values["parameters"]["codes"] == "shared" if values["preset"] == CODE_PRESET else shared
+    ways = dict(_claimed(offers, catalogue_of(session)))
+    if offer not in ways:
+        raise CouponUnknown(theme=theme_key, offer=offer, known=list(ways))
+    by_code = ways[offer] is ClaimWay.CODE
+    for_all = offers[offer]["parameters"]["codes"] == CodesFor.SHARED if by_code else shared
     if for_all is not shared:
         raise CodesOfTheOtherSort(offer=offer, shared=for_all)
     return theme
@@ -148,3 +146,11 @@ def _write_down(
 ) -> None:
     done = Act(act=act, actor=by, object_kind="coupon", object_key=offer, theme_key=theme.key, details=details)
     write_down(session, done, now=now)
+
+
+def _claimed(offers: Mapping[str, Any], catalogue: Catalogue) -> Iterator[tuple[str, ClaimWay]]:
+    """The coupons of a draft that somebody claims, and how: what comes after an order is not claimed."""
+    for name, values in offers.items():
+        preset = catalogue.of(values["preset"], values["preset_version"])
+        if values["kind"] == OfferKind.COUPON and preset is not None and preset.claim.by is not ClaimWay.ORDER:
+            yield name, preset.claim.by

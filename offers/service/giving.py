@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from models.queries import claims as rows
 from models.queries.claims import New
 from offers.claim_refusal import ClaimRefused, CountsMoved
-from offers.claim_rules import NEWCOMER, Bucket, Stock, Terms, Wish, all_buckets
+from offers.claim_rules import Bucket, Stock, Terms, Wish, all_buckets
 from offers.held import HeldCouponView
 from offers.states import HeldState
 
@@ -41,7 +41,7 @@ def _stock(session: Session, wishes: Sequence[Wish], *, buckets: Sequence[Bucket
     standing = rows.lock(session, {terms.id for wish in wishes for terms in wish.offers})
     numbers = {wish.code for wish in wishes if wish.code is not None}
     points = {(wish.offers[0].id, wish.points_receipt) for wish in wishes if wish.points_receipt is not None}
-    maybe_new = {wish.customer_id for wish in wishes if any(terms.preset == NEWCOMER for terms in wish.offers)}
+    maybe_new = {wish.customer_id for wish in wishes if any(terms.newcomers for terms in wish.offers)}
     return Stock(
         now=now,
         standing=standing,

@@ -9,7 +9,10 @@ from sqlalchemy.orm import Session
 from models.queries import live_offers, themes
 from models.queries.live_offers import Opening
 from models.theme import Theme
+from offers.errors import PresetUnknown
 from offers.preset import OfferKind
+from offers.presets import Catalogue
+from offers.service.presets import catalogue_of
 from offers.states import Closed
 from themes.lifecycle import Move
 from themes.revision import load
@@ -32,16 +35,21 @@ def follow(session: Session, theme: Theme, a_move: Move, *, now: datetime) -> No
 
 
 def open_offers(session: Session, theme: Theme, *, now: datetime) -> None:
-    """Let the offers of a theme's revision be claimed and used, within their own periods."""
+    """Let the offers of a theme's revision be claimed and used, within their own periods.
+
+    Raises:
+        PresetUnknown: an offer is of a preset that this release does not know, nor whether it is given for nothing.
+    """
     if theme.revision_id is None:
         raise LookupError(f"theme {theme.key!r} has no revision to open the offers of")
     value = load(themes.revision_by_id(session, theme.revision_id).content)
+    catalogue = catalogue_of(session)
     live_offers.open_all(
         session,
         theme_id=theme.id,
         revision_id=theme.revision_id,
         product_line_id=theme.product_line_id,
-        openings=[opening_of(value, offer) for offer in value.offers()],
+        openings=[opening_of(value, offer, catalogue) for offer in value.offers()],
         now=now,
     )
     live_offers.changed(session, product_line_id=theme.product_line_id)
@@ -52,12 +60,16 @@ def void_held(session: Session, theme: Theme, *, now: datetime) -> int:
     return live_offers.void_held(session, theme_id=theme.id, now=now)
 
 
-def opening_of(theme: ThemeValue, offer: Offer) -> Opening:
+def opening_of(theme: ThemeValue, offer: Offer, catalogue: Catalogue) -> Opening:
+    preset = catalogue.of(offer.preset, offer.preset_version)
+    if preset is None:
+        raise PresetUnknown(preset=offer.preset, version=offer.preset_version, known=sorted(catalogue.presets))
     claim = offer.claim if offer.kind is OfferKind.COUPON else None
     return Opening(
         offer=offer.id,
         kind=offer.kind,
-        preset=offer.preset,
+        claim_way=preset.claim.by if offer.kind is OfferKind.COUPON else None,
+        newcomers=preset.claim.newcomers,
         timezone=theme.timezone,
         claim_from=claim.starts_at if claim else None,
         claim_to=claim.ends_at if claim else None,

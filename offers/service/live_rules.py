@@ -66,7 +66,7 @@ class LiveRules:
 
     @cached_property
     def has_newcomers(self) -> bool:
-        return any(live.for_newcomers for live in self.rules.values())
+        return any(live.newcomers for live in self.rules.values())
 
 
 class RuleBook:
@@ -152,7 +152,8 @@ def _live_rule(row: LiveOffer, theme: str, part: _Part) -> LiveRule:
         offer=row.offer,
         title=part.offer.name,
         kind=row.kind,
-        preset=row.preset,
+        claim_way=row.claim_way,
+        newcomers=row.newcomers,
         rule=part.rule,
         redeem_in=part.offer.redeem_in,
         timezone=row.timezone,

@@ -9,11 +9,10 @@ from sqlalchemy.orm import Session
 from models.queries import claims, held_coupons
 from offers.candidate import Candidate, of_activity, of_coupon, one_of_each, rules_with_pairs
 from offers.cart import Cart
-from offers.claim_rules import AFTER_ORDER, CODE_PRESET, FOR_POINTS
 from offers.combination import Choice, Mode, choose
 from offers.held import HeldCouponView
 from offers.live_rule import LiveRule
-from offers.preset import OfferKind
+from offers.preset import ClaimWay, OfferKind
 from offers.pricing import Applied, price
 from offers.reason import Reason
 from offers.refusals import CustomerUnknown, NotUsable, UseRefusal
@@ -25,7 +24,7 @@ from offers.states import HeldState
 from themes.theme import RedeemIn
 
 #: Presets whose coupons are given for something: a code, points, an order.
-NEEDS_MORE = frozenset({CODE_PRESET, FOR_POINTS, AFTER_ORDER})
+NEEDS_MORE = frozenset({ClaimWay.CODE, ClaimWay.POINTS, ClaimWay.ORDER})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,11 +229,11 @@ def _is_claimable(seen: Seen, live: LiveRule) -> bool:
     return (
         live.kind is OfferKind.COUPON
         and live.rule is not None
-        and live.preset not in NEEDS_MORE
+        and live.claim_way not in NEEDS_MORE
         and buyer.known
         and live.refused_as_claim(buyer.now) is None
         and live.refused_in(buyer.channel) is None
-        and (buyer.newcomer or not live.for_newcomers)
+        and (buyer.newcomer or not live.newcomers)
         and live.refused_by_limits(seen.taken(live), channel=buyer.channel, customer_known=True) is None
         and live.leaves(seen.taken(live), 1)
     )

@@ -163,7 +163,7 @@ def _write(session: Session, seen: Seen, order: Order, uses: Sequence[UseView]) 
     if is_first is None:
         raise OrderTaken(order=order.number)
     for one in order.wanted:
-        if one.live.for_newcomers and not is_first:
+        if one.live.newcomers and not is_first:
             raise OfferUnusable(_problem(one, UseRefusal.NOT_NEWCOMER))
 
 

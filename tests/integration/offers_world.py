@@ -90,7 +90,7 @@ _PEOPLE = text("""
 _MISCOUNTED = text("""
     WITH held AS (
         SELECT lo.id, count(h.id) AS held FROM live_offers lo LEFT JOIN held_coupons h ON h.offer_id = lo.id
-        WHERE lo.kind = 'coupon' AND lo.preset <> 'package' GROUP BY lo.id
+        WHERE lo.kind = 'coupon' AND lo.claim_way <> 'package' GROUP BY lo.id
     ), per AS (
         SELECT h.offer_id, h.customer_id, (h.claimed_at AT TIME ZONE lo.timezone)::date AS day, h.channel
         FROM held_coupons h JOIN live_offers lo ON lo.id = h.offer_id
@@ -100,7 +100,7 @@ _MISCOUNTED = text("""
             AND (c.customer_id = 0 OR c.customer_id = per.customer_id)
             AND (c.day = '-infinity' OR c.day = per.day) AND (c.channel = '' OR c.channel = per.channel)
         ) AS held FROM offer_counts c JOIN live_offers lo ON lo.id = c.offer_id
-        WHERE lo.kind = 'coupon' AND lo.preset <> 'package'
+        WHERE lo.kind = 'coupon' AND lo.claim_way <> 'package'
     )
     SELECT lo.offer, lo.claimed, held.held FROM live_offers lo JOIN held USING (id) WHERE lo.claimed <> held.held
     UNION ALL

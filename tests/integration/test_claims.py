@@ -259,9 +259,9 @@ def test_of_two_revisions_the_one_that_was_launched_last_is_claimed(world: Offer
     world.change(
         "WITH made AS (INSERT INTO revisions (theme_id, number, hash, theme_hash, offer_hashes, content, created_by_id,"
         " created_at) SELECT theme_id, number + 1, 'h', 'h', '{}', content, created_by_id, created_at FROM revisions"
-        " RETURNING id) INSERT INTO live_offers (theme_id, revision_id, product_line_id, offer, kind, preset, timezone,"
-        " claim_from, claim_to, valid_days, opened_at) SELECT theme_id, made.id, product_line_id, offer, kind, preset,"
-        " timezone, claim_from, claim_to, 1, opened_at FROM live_offers, made"
+        " RETURNING id) INSERT INTO live_offers (theme_id, revision_id, product_line_id, offer, kind, claim_way,"
+        " newcomers, timezone, claim_from, claim_to, valid_days, opened_at) SELECT theme_id, made.id, product_line_id,"
+        " offer, kind, claim_way, newcomers, timezone, claim_from, claim_to, 1, opened_at FROM live_offers, made"
     )
     world.change("UPDATE live_offers SET closed = 'taken_down' WHERE id <= (SELECT max(id) / 2 FROM live_offers)")
     assert world.held_by("c01", "hot").valid_to == NOON + timedelta(days=1)

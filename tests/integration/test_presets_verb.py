@@ -55,6 +55,9 @@ def test_catalogue_of_the_project_is_listed_and_shown_without_anything_applied(c
     shown = cli.json("presets", "show", "full_reduction")
     assert shown["schema"]["$schema"].endswith("2020-12/schema")
     assert list(shown["content"]["parameters"]) == ["at", "amount", "every", "max_times", "tiers"]
+    assert "claimed by points\n" in cli.run("presets", "show", "points_exchange").stdout
+    assert "claimed by asking, by newcomers alone\n" in cli.run("presets", "show", "newcomer").stdout
+    assert "claimed by" not in cli.run("presets", "show", "gift").stdout
     assert "did you mean 'gift'?" in cli.refusal("presets", "show", "gifts")
     assert "no version 9 of preset 'gift'" in cli.refusal("presets", "show", "gift", "--version", "9")
 

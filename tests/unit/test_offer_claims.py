@@ -14,7 +14,7 @@ from offers.claim_answer import Settled, answer_of, settled_of
 from offers.claim_refusal import ClaimMalformed, ClaimRefusal, ClaimRefused
 from offers.claim_rules import Bucket, Standing, Stock, TakenCode, Terms, Wish
 from offers.held import HeldCouponView
-from offers.preset import OfferKind
+from offers.preset import ClaimWay
 from offers.service.claims import Claim
 from offers.service.kept_answers import KeyReused
 from offers.states import Closed, HeldState, Source
@@ -30,8 +30,8 @@ def terms(offer_id: int = 1, **more: Any) -> Terms:
         "theme": "spring",
         "theme_id": 1,
         "offer": f"offer-{offer_id}",
-        "kind": OfferKind.COUPON,
-        "preset": "direct_reduction",
+        "claim_way": ClaimWay.ASKING,
+        "newcomers": False,
         "timezone": "Asia/Shanghai",
         "claim_from": NOON - DAY,
         "claim_to": NOON + DAY,
@@ -90,14 +90,14 @@ def test_a_coupon_is_given_while_its_offer_is_open(
 
 
 def test_a_coupon_in_a_package_is_given_whenever_the_package_is() -> None:
-    package = terms(1, preset="package")
+    package = terms(1, claim_way=ClaimWay.PACKAGE)
     not_yet = terms(2, claim_from=NOON + DAY, claim_to=NOON + 2 * DAY)
     no_more = terms(3, claim_from=NOON - 2 * DAY, claim_to=NOON - DAY)
     assert stock(package, not_yet, no_more).take(wish(package, not_yet, no_more)) is None
 
 
 def test_a_package_is_given_whole_or_not_at_all_and_the_refusal_names_the_coupon_in_the_way() -> None:
-    package, plenty, one_left = terms(1, preset="package", total=10), terms(2, total=10), terms(3, total=1)
+    package, plenty, one_left = terms(1, claim_way=ClaimWay.PACKAGE, total=10), terms(2, total=10), terms(3, total=1)
     left = stock(package, plenty, one_left)
     asked = wish(package, plenty, one_left)
     assert [one.id for one in asked.given] == [2, 3]
@@ -169,7 +169,7 @@ def test_of_two_who_bring_one_code_the_first_gets_the_coupon() -> None:
 
 
 def test_points_buy_one_coupon_of_an_offer() -> None:
-    asked = terms(preset="points_exchange", parameters={"points": 500})
+    asked = terms(claim_way=ClaimWay.POINTS, parameters={"points": 500})
     left = stock(asked, used_points={(1, "before")})
     assert left.take(wish(asked, points_receipt="now")) is None
     refused = [left.take(wish(asked, points_receipt=receipt)) for receipt in ("before", "now")]
@@ -177,7 +177,7 @@ def test_points_buy_one_coupon_of_an_offer() -> None:
 
 
 def test_those_who_have_ordered_get_no_newcomer_coupon_not_even_in_a_package() -> None:
-    package, welcome = terms(1, preset="package"), terms(2, preset="newcomer")
+    package, welcome = terms(1, claim_way=ClaimWay.PACKAGE), terms(2, newcomers=True)
     left = stock(package, welcome, buyers=frozenset({7}))
     assert why(left.take(wish(welcome))) is ClaimRefusal.NOT_NEWCOMER
     assert why(left.take(wish(package, welcome))) is ClaimRefusal.NOT_NEWCOMER

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from offers.effect import EFFECTS
-from offers.preset import OfferKind, Parameter, ParameterType, Preset
-from offers.preset_checks import EFFECT_KEYS
+from offers.preset import Claiming, ClaimWay, OfferKind, Parameter, ParameterType, Preset
+from offers.preset_checks import CLAIM_KEYS, EFFECT_KEYS
 from offers.presets import read_presets, standard_catalogue
 from themes.document import offers_elsewhere
 from themes.theme import Scope
@@ -49,9 +49,16 @@ def test_every_effect_and_each_of_its_keys_is_on_the_page() -> None:
         assert [key for key in keys if f"`{key}`" not in told[effect]] == [], effect
 
 
+def test_every_way_of_claiming_and_its_parameter_is_on_the_page() -> None:
+    told = {row[0].strip("`"): row[1] for row in rows("A preset of your own")}
+    assert ClaimWay.ASKING not in CLAIM_KEYS
+    for way in ClaimWay:
+        assert way is ClaimWay.ASKING or f"`{CLAIM_KEYS[way][0]}`" in told[way], way
+
+
 def test_every_key_of_a_preset_and_every_type_of_parameter_is_on_the_page() -> None:
     page = section("A preset of your own")
-    names = [*Preset.model_fields, *Parameter.model_fields, *ParameterType, *OfferKind]
+    names = [*Preset.model_fields, *Parameter.model_fields, *Claiming.model_fields, *ParameterType, *OfferKind]
     assert [name for name in names if f"`{name}`" not in page] == []
 
 
