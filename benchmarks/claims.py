@@ -19,6 +19,7 @@ from benchmarks.audience import database, live_theme
 from channels.states import Channel
 from models.database import Database
 from offers.service.claims import Claim, settle
+from offers.service.terms import TermsBook
 from themes.theme import RedeemIn
 
 CLAIMS, BATCH, AT_ONCE, CLIENTS = 20_000, 500, 2, 32
@@ -113,9 +114,11 @@ def _one_each(opened: Database, offer_id: int) -> Callable[[int], None]:
 
 
 def _together(opened: Database, line_id: int) -> Callable[[Sequence[Claim]], None]:
+    book = TermsBook()
+
     def claim(batch: Sequence[Claim]) -> None:
         with opened.begin() as session:
-            settle(session, batch, product_line_id=line_id, now=datetime.now(UTC))
+            settle(session, batch, product_line_id=line_id, now=datetime.now(UTC), book=book)
 
     return claim
 

@@ -4,9 +4,9 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import CursorResult, RowMapping, text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.orm import Session
 
 from models.queries.access_paths import BY_INDEX
@@ -80,9 +80,14 @@ _USED_POINTS = text("""
     FROM unnest(CAST(:offers AS int[]), CAST(:receipts AS text[])) AS v(offer_id, receipt)
     JOIN held_coupons h ON h.offer_id = v.offer_id AND h.points_receipt = v.receipt
 """)
-_HOLD = text("""
-    WITH v AS (
-        SELECT nextval(pg_get_serial_sequence('held_coupons', 'id')) AS id, given.*
+# All that a batch writes of offers. Each part has a guard of its own, for what was read under the locks before.
+_HOLD = text(
+    BY_INDEX
+    + """
+    WITH ids AS MATERIALIZED (
+        SELECT CAST(pg_get_serial_sequence('held_coupons', 'id') AS regclass) AS sequence
+    ), v AS MATERIALIZED (
+        SELECT nextval((SELECT sequence FROM ids)) AS id, given.*
         FROM unnest(
             CAST(:offers AS int[]), CAST(:customers AS int[]), CAST(:sources AS text[]), CAST(:channels AS text[]),
             CAST(:valid_from AS timestamptz[]), CAST(:valid_to AS timestamptz[]), CAST(:packages AS text[]),
@@ -96,36 +101,40 @@ _HOLD = text("""
         SELECT id, offer_id, customer_id, 'issued', source, :now, channel, valid_from, valid_to, package, code,
                trigger_order, points_receipt, :now
         FROM v
+    ), taken AS (
+        UPDATE codes c SET held_id = coded.id
+        FROM (SELECT DISTINCT ON (code) code, id, customer_id FROM v WHERE code IS NOT NULL ORDER BY code, place)
+            AS coded
+        WHERE c.number = coded.code
+            AND c.held_id IS NULL AND (c.customer_id IS NULL OR c.customer_id = coded.customer_id)
+        RETURNING c.number
+    ), claimed AS (
+        UPDATE live_offers lo SET claimed = lo.claimed + more.more
+        FROM unnest(CAST(:claimed_of AS int[]), CAST(:claimed AS int[])) AS more(id, more)
+        WHERE lo.id = more.id AND (lo.total IS NULL OR lo.claimed + more.more <= lo.total)
+        RETURNING lo.id
+    ), counted AS (
+        INSERT INTO offer_counts AS c (offer_id, customer_id, day, channel, count)
+        SELECT b.offer_id, b.customer_id, b.day, b.channel, b.more
+        FROM unnest(CAST(:bucket_offers AS int[]), CAST(:bucket_customers AS int[]), CAST(:bucket_days AS date[]),
+                    CAST(:bucket_channels AS text[]), CAST(:more AS int[]), CAST(:most AS int[]))
+            AS b(offer_id, customer_id, day, channel, more, most)
+        WHERE b.more <= b.most
+        ORDER BY b.offer_id, b.customer_id, b.day, b.channel
+        ON CONFLICT (offer_id, customer_id, day, channel) DO UPDATE SET count = c.count + excluded.count
+        WHERE c.count + excluded.count <= (
+            SELECT CASE WHEN c.customer_id <> 0 AND c.day = '-infinity' THEN lo.per_customer
+                        WHEN c.customer_id <> 0 THEN lo.per_customer_day
+                        WHEN c.channel <> '' THEN CAST(lo.per_channel ->> c.channel AS int)
+                        ELSE lo.per_day END
+            FROM live_offers lo WHERE lo.id = c.offer_id
+        )
+        RETURNING c.offer_id
     )
-    SELECT id FROM v ORDER BY place
-""")
-_COUNT_OFFERS = text("""
-    UPDATE live_offers lo SET claimed = lo.claimed + v.more
-    FROM unnest(CAST(:ids AS int[]), CAST(:more AS int[])) AS v(id, more)
-    WHERE lo.id = v.id AND (lo.total IS NULL OR lo.claimed + v.more <= lo.total)
-""")
-_COUNT_BUCKETS = text("""
-    INSERT INTO offer_counts AS c (offer_id, customer_id, day, channel, count)
-    SELECT v.offer_id, v.customer_id, v.day, v.channel, v.more
-    FROM unnest(CAST(:offers AS int[]), CAST(:customers AS int[]), CAST(:days AS date[]), CAST(:channels AS text[]),
-                CAST(:more AS int[]), CAST(:most AS int[])) AS v(offer_id, customer_id, day, channel, more, most)
-    WHERE v.more <= v.most
-    ORDER BY v.offer_id, v.customer_id, v.day, v.channel
-    ON CONFLICT (offer_id, customer_id, day, channel) DO UPDATE SET count = c.count + excluded.count
-    WHERE c.count + excluded.count <= (
-        SELECT CASE WHEN c.customer_id <> 0 AND c.day = '-infinity' THEN lo.per_customer
-                    WHEN c.customer_id <> 0 THEN lo.per_customer_day
-                    WHEN c.channel <> '' THEN CAST(lo.per_channel ->> c.channel AS int)
-                    ELSE lo.per_day END
-        FROM live_offers lo WHERE lo.id = c.offer_id
-    )
-""")
-_TAKE_CODES = text("""
-    UPDATE codes c SET held_id = v.held_id
-    FROM unnest(CAST(:numbers AS bigint[]), CAST(:held AS bigint[]), CAST(:customers AS int[]))
-        AS v(number, held_id, customer_id)
-    WHERE c.number = v.number AND c.held_id IS NULL AND (c.customer_id IS NULL OR c.customer_id = v.customer_id)
-""")
+    SELECT (SELECT array_agg(id ORDER BY place) FROM v) AS ids, (SELECT count(*) FROM taken) AS codes,
+           (SELECT count(*) FROM claimed) AS offers, (SELECT count(*) FROM counted) AS buckets
+"""
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +158,15 @@ class New(NamedTuple):
     code: int | None
     trigger_order: str | None
     points_receipt: str | None
+
+
+class Held(NamedTuple):
+    """The ids of coupons in the order in which they were given, and how many codes, offers and buckets took part."""
+
+    ids: Sequence[int]
+    codes: int
+    offers: int
+    buckets: int
 
 
 def asked_offers(session: Session, names: Iterable[str], *, product_line_id: int) -> Asked:
@@ -213,8 +231,19 @@ def used_points(session: Session, receipts: Collection[tuple[int, str]]) -> set[
     return {(row.offer_id, row.points_receipt) for row in session.execute(_USED_POINTS, values)}
 
 
-def hold(session: Session, new: Sequence[New], *, now: datetime) -> Sequence[int]:
-    """Put coupons into hands. Returns their ids, in this order."""
+def hold(
+    session: Session,
+    new: Sequence[New],
+    *,
+    claimed: Mapping[int, int],
+    counted: Mapping[Bucket, int],
+    most: Mapping[Bucket, int],
+    now: datetime,
+) -> Held:
+    """Put coupons into hands, and take their codes; count claims of offers, and what was counted of buckets.
+
+    Each code only while it is free, or hers; each offer only within its total, each bucket only within its limit.
+    """
     values = {
         "offers": plain_array(one.offer_id for one in new),
         "customers": plain_array(one.customer_id for one in new),
@@ -226,28 +255,13 @@ def hold(session: Session, new: Sequence[New], *, now: datetime) -> Sequence[int
         "codes": plain_array(one.code for one in new),
         "orders": text_array(one.trigger_order for one in new),
         "receipts": text_array(one.points_receipt for one in new),
+        "claimed_of": plain_array(claimed),
+        "claimed": plain_array(claimed.values()),
+        "more": plain_array(counted.values()),
+        "most": plain_array(most[bucket] for bucket in counted),
+        **{f"bucket_{name}": column for name, column in bucket_columns(list(counted)).items()},
     }
-    return session.scalars(_HOLD, {"now": now, **values}).all()
-
-
-def count_offers(session: Session, more: Mapping[int, int]) -> int:
-    """Count claims of offers, each only within its total. Returns of how many offers they were counted."""
-    values = {"ids": plain_array(more), "more": plain_array(more.values())}
-    return _changed(session.execute(_COUNT_OFFERS, values))
-
-
-def count_buckets(session: Session, more: Mapping[Bucket, int], most: Mapping[Bucket, int]) -> int:
-    """The same for customers, days and channels, each only within its limit."""
-    buckets = list(more)
-    values = {"more": plain_array(more.values()), "most": plain_array(most[bucket] for bucket in buckets)}
-    return _changed(session.execute(_COUNT_BUCKETS, {**bucket_columns(buckets), **values}))
-
-
-def take_codes(session: Session, taken: Collection[tuple[int, int, int]]) -> int:
-    """Number, held coupon and customer, each only while the code is free, or hers. Returns how many were."""
-    numbers, held, owners = zip(*taken, strict=True)
-    values = {"numbers": plain_array(numbers), "held": plain_array(held), "customers": plain_array(owners)}
-    return _changed(session.execute(_TAKE_CODES, values))
+    return Held(*session.execute(_HOLD, {"now": now, **values}).one())
 
 
 def bucket_columns(buckets: Sequence[Bucket]) -> dict[str, str]:
@@ -258,11 +272,6 @@ def bucket_columns(buckets: Sequence[Bucket]) -> dict[str, str]:
         "days": plain_array(one.day or "-infinity" for one in buckets),
         "channels": plain_array(one.channel for one in buckets),
     }
-
-
-def _changed(result: Any) -> int:  # noqa: ANN401 - of a statement that changes rows, it is always a CursorResult
-    found: CursorResult[Any] = result
-    return found.rowcount
 
 
 def _terms(row: RowMapping) -> Terms:

@@ -1,22 +1,23 @@
 """Claims: customers ask for coupons, with a code, for points, or for nothing; many are settled in one transaction."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from models.queries import answer_batches
-from models.queries import claims as rows
-from models.queries.answer_batches import Kept
+from models.queries.answer_batches import Kept, Taken
 from models.queries.claims import Asked
 from offers import code as codes
 from offers.claim_answer import Settled, answer_of, settled_of
 from offers.claim_refusal import ClaimMalformed, ClaimRefusal, ClaimRefused
 from offers.claim_rules import Terms, Wish
 from offers.preset import ClaimWay
+from offers.service.code_names import read_names
 from offers.service.giving import Given, give
 from offers.service.kept_answers import KeyReused
+from offers.service.terms import TermsBook
 from offers.states import Source
 from themes.theme import RedeemIn
 
@@ -42,7 +43,7 @@ class Claim:
     points_receipt: str | None = None
 
     def __post_init__(self) -> None:
-        for name in (one.name for one in fields(self)):
+        for name in self.__slots__:
             value = getattr(self, name)
             if value is not None and (problem := _problem_of(value)):
                 raise ClaimMalformed(field=name, problem=problem)
@@ -57,21 +58,27 @@ def _problem_of(text: str) -> str | None:
     return None if storable else "contains what no database can keep"
 
 
-def settle(session: Session, claims: Sequence[Claim], *, product_line_id: int, now: datetime) -> Sequence[Settled]:
+def settle(
+    session: Session, claims: Sequence[Claim], *, product_line_id: int, now: datetime, book: TermsBook | None = None
+) -> Sequence[Settled]:
     """Answer each, in the order asked, and keep the answers; one that cannot be had leaves the others alone.
 
-    The number of statements does not depend on the number of claims. Earlier claims of a batch come first.
+    The number of statements does not depend on the number of claims. Earlier claims of a batch come first. The `book`
+    spares one of them.
     """
     first = {claim.key: place for place, claim in reversed(list(enumerate(claims)))}
     hashes = {key: claims[place].request_hash for key, place in first.items()}
-    new = answer_batches.take(session, hashes, product_line_id=product_line_id, now=now)
-    places = sorted(first[key] for key in new)
-    settled = dict(zip(places, _settle(session, [claims[at] for at in places], product_line_id, now), strict=True))
+    customers = {claim.customer for claim in claims}
+    taken = answer_batches.take(session, hashes, customers=customers, product_line_id=product_line_id, now=now)
+    places = sorted(first[key] for key in taken.keys)
+    new = [claims[at] for at in places]
+    known = _look_up(session, new, taken, book or TermsBook(), product_line_id=product_line_id)
+    settled = dict(zip(places, _settle(session, new, known, now), strict=True))
     answers = {claims[place].key: answer_of(one) for place, one in settled.items()}
     kept = {key: Kept(hashes[key], answer) for key, answer in answers.items()}
     if answers:
         answer_batches.keep(session, answers, product_line_id=product_line_id)
-    if before := first.keys() - new:
+    if before := first.keys() - taken.keys:
         kept |= answer_batches.find(session, before, product_line_id=product_line_id)
     return [settled.get(place) or _again(claim, kept[claim.key]) for place, claim in enumerate(claims)]
 
@@ -83,11 +90,8 @@ def _again(claim: Claim, kept: Kept) -> Settled:
     return settled_of(kept.answer)
 
 
-def _settle(session: Session, claims: Sequence[Claim], product_line_id: int, now: datetime) -> Sequence[Settled]:
+def _settle(session: Session, claims: Sequence[Claim], known: "_Known", now: datetime) -> Sequence[Settled]:
     """Of claims whose keys are new."""
-    if not claims:
-        return []
-    known = _look_up(session, claims, product_line_id=product_line_id)
     wishes = [_wish(claim, known) for claim in claims]
     given = iter(give(session, [wish for wish in wishes if isinstance(wish, Wish)], now=now))
     return [_settled(next(given) if isinstance(wish, Wish) else wish) for wish in wishes]
@@ -100,32 +104,24 @@ def _settled(given: Given) -> Settled:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
     customers: Mapping[str, int]
-    numbers: Mapping[str, str]  # of codes as they are folded, the offers that they are for
+    coded: Mapping[str, str]  # of codes as they are folded, the offers that they are for
     asked: Asked
 
 
-def _look_up(session: Session, claims: Sequence[Claim], *, product_line_id: int) -> _Known:
-    """What the claims name, whatever becomes of them: three statements, two more for codes."""
-    customers = rows.customers(session, {claim.customer for claim in claims}, product_line_id=product_line_id)
-    coded = _offers_of_codes(session, [claim.code for claim in claims if claim.code], product_line_id=product_line_id)
+def _look_up(
+    session: Session, claims: Sequence[Claim], taken: Taken, book: TermsBook, *, product_line_id: int
+) -> _Known:
+    """What the claims name, whatever becomes of them: one statement for offers that are not known, two for codes."""
+    typed = [claim.code for claim in claims if claim.code]
+    coded = read_names(session, typed, product_line_id=product_line_id).offers
     names = {claim.offer for claim in claims if claim.offer} | set(coded.values())
-    asked = rows.asked_offers(session, names, product_line_id=product_line_id)
-    return _Known(customers=customers, numbers=coded, asked=asked)
-
-
-def _offers_of_codes(session: Session, typed: Sequence[str], *, product_line_id: int) -> dict[str, str]:
-    """Folded code -> THEME/OFFER."""
-    if not typed:
-        return {}
-    numbers = {codes.folded(one): number for one in typed if (number := codes.number_of(one)) is not None}
-    single = rows.offers_of_codes(session, numbers.values(), product_line_id=product_line_id)
-    shared = rows.offers_of_shared(session, {codes.folded(one) for one in typed}, product_line_id=product_line_id)
-    return dict(shared) | {text: single[number] for text, number in numbers.items() if number in single}
+    asked = book.asked(session, names, product_line_id=product_line_id, version=taken.version)
+    return _Known(customers=taken.customers, coded=coded, asked=asked)
 
 
 def _wish(claim: Claim, known: _Known) -> Wish | ClaimRefused:
     """What the claim comes to, before anything is counted."""
-    of_code = known.numbers.get(codes.folded(claim.code)) if claim.code else None
+    of_code = known.coded.get(codes.folded(claim.code)) if claim.code else None
     if claim.code and (of_code is None or claim.offer not in {None, of_code}):
         return ClaimRefused(why=ClaimRefusal.CODE_UNKNOWN)
     terms = known.asked.offers.get(of_code or claim.offer or "")

@@ -32,8 +32,7 @@ def give(session: Session, wishes: Sequence[Wish], *, now: datetime) -> Sequence
         if refusal is None
         for terms in wish.given
     ]
-    views = _hold(session, wishes, coupons, now=now)
-    _count(session, stock, limits)
+    views = _hold(session, wishes, coupons, stock, limits)
     return [refusal or views[number] for number, refusal in enumerate(refusals)]
 
 
@@ -53,30 +52,24 @@ def _stock(session: Session, wishes: Sequence[Wish], *, buckets: Sequence[Bucket
 
 
 def _hold(
-    session: Session, wishes: Sequence[Wish], coupons: Sequence[tuple[int, Terms]], *, now: datetime
+    session: Session,
+    wishes: Sequence[Wish],
+    coupons: Sequence[tuple[int, Terms]],
+    stock: Stock,
+    limits: Mapping[Bucket, int],
 ) -> dict[int, list[HeldCouponView]]:
     """The coupons of each wish, by its place."""
     if not coupons:
         return {}
-    new = [_new(wishes[number], terms, now) for number, terms in coupons]
+    new = [_new(wishes[number], terms, stock.now) for number, terms in coupons]
+    held = rows.hold(session, new, claimed=stock.taken, counted=stock.counted, most=limits, now=stock.now)
+    _require("codes", asked=len(stock.used_codes), done=held.codes)
+    _require("claims of offers", asked=len(stock.taken), done=held.offers)
+    _require("claims of customers, days and channels", asked=len(stock.counted), done=held.buckets)
     views: dict[int, list[HeldCouponView]] = {}
-    taken: dict[int, tuple[int, int, int]] = {}
-    for held_id, (number, terms), one in zip(rows.hold(session, new, now=now), coupons, new, strict=True):
-        wish = wishes[number]
-        views.setdefault(number, []).append(_view(held_id, wish, terms, one, now))
-        if wish.code is not None:
-            taken.setdefault(wish.code, (wish.code, held_id, wish.customer_id))
-    if taken:
-        _require("codes", asked=len(taken), done=rows.take_codes(session, list(taken.values())))
+    for held_id, (number, terms), one in zip(held.ids, coupons, new, strict=True):
+        views.setdefault(number, []).append(_view(held_id, wishes[number], terms, one, stock.now))
     return views
-
-
-def _count(session: Session, stock: Stock, limits: Mapping[Bucket, int]) -> None:
-    if stock.taken:
-        _require("claims of offers", asked=len(stock.taken), done=rows.count_offers(session, stock.taken))
-    if stock.counted:
-        done = rows.count_buckets(session, stock.counted, limits)
-        _require("claims of customers, days and channels", asked=len(stock.counted), done=done)
 
 
 def _require(what: str, *, asked: int, done: int) -> None:

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
-from models.queries import claims, typed_codes
+from models.queries import typed_codes
 from offers import code as codes
 from offers.candidate import Candidate, InHand, of_code, of_coupon
 from offers.live_rule import LiveRule
 from offers.refusals import NotUsable, UseRefusal
+from offers.service.code_names import read_names
 from offers.service.seeing import Seen
 
 
@@ -27,20 +28,13 @@ class TypedCode:
 
 
 def read_codes(session: Session, typed: Sequence[str], *, product_line_id: int) -> Sequence[TypedCode]:
-    if not typed:
-        return []
-    numbers = {at: number for at, text in enumerate(typed) if (number := codes.number_of(text)) is not None}
-    shared = claims.offers_of_shared(
-        session, {codes.folded(text) for text in typed} - {""}, product_line_id=product_line_id
-    )
-    single = claims.offers_of_codes(session, numbers.values(), product_line_id=product_line_id)
-    standing = typed_codes.standing(session, single)
-    return [
-        TypedCode(at=at, offer=single[numbers[at]], owner=standing[numbers[at]][0], held=standing[numbers[at]][1])
-        if numbers.get(at) in single
-        else TypedCode(at=at, offer=shared.get(codes.folded(text)))
-        for at, text in enumerate(typed)
-    ]
+    names = read_names(session, typed, product_line_id=product_line_id)
+    standing = typed_codes.standing(session, names.numbers.values())
+    found = []
+    for at, text in enumerate(map(codes.folded, typed)):
+        owner, held = standing.get(names.numbers.get(text, -1), (None, None))
+        found.append(TypedCode(at=at, offer=names.offers.get(text), owner=owner, held=held))
+    return found
 
 
 def candidate_of(seen: Seen, code: TypedCode) -> Candidate | NotUsable:

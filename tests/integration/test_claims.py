@@ -1,18 +1,20 @@
 """Customers claim coupons: every kind, every refusal, and the same answer for the same key."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 
+from models.queries import live_offers
 from offers import code as codes
 from offers.claim_refusal import ClaimRefusal, ClaimRefused
-from offers.service import orders
+from offers.service import claims, orders
 from offers.service.claims import Claim, Settled
 from offers.service.kept_answers import KeyReused
+from offers.service.terms import TermsBook
 from offers.states import HeldState, Source
 from tests.integration.offers_world import (
     ENDS_AT,
@@ -266,6 +268,78 @@ def test_of_two_revisions_the_one_that_was_launched_last_is_claimed(world: Offer
     world.change("UPDATE live_offers SET closed = 'taken_down' WHERE id <= (SELECT max(id) / 2 FROM live_offers)")
     assert world.held_by("c01", "hot").valid_to == NOON + timedelta(days=1)
     assert [one.valid_to for one in world.claim("c02", "set").coupons] == [NOON + timedelta(days=1)] * 3
+
+
+def settled_by(world: OffersWorld, book: TermsBook, *asked: Claim, at: datetime = NOON) -> Sequence[str | None]:
+    with world.scene.begin() as session:
+        return [why(one) for one in claims.settle(session, asked, product_line_id=world.line_id, now=at, book=book)]
+
+
+def reads_of_terms(world: OffersWorld, book: TermsBook, *asked: Claim) -> int:
+    seen: list[str] = []
+
+    def note(*values: Any) -> None:
+        seen.extend(line for line in [values[2]] if "WITH asked" in line)
+
+    event.listen(world.scene.database.engine, "before_cursor_execute", note)
+    settled_by(world, book, *asked)
+    event.remove(world.scene.database.engine, "before_cursor_execute", note)
+    return len(seen)
+
+
+def test_what_offers_allow_is_read_once_and_again_when_offers_were_opened_or_closed(world: OffersWorld) -> None:
+    book = TermsBook()
+    assert reads_of_terms(world, book, asking("c01", "hot"), asking("c01", "set")) == 1
+    assert reads_of_terms(world, book, asking("c02", "set"), asking("c02", "hot")) == 0
+    assert reads_of_terms(world, book, asking("c02", "plain")) == 1  # and is held beside the others
+    assert reads_of_terms(world, book, asking("c03", "plain"), asking("c03", "set")) == 0
+    assert reads_of_terms(world, book, asking("c01", "nothing")) == 1
+    assert reads_of_terms(world, book, asking("c02", "nothing")) == 1  # names that somebody tries out would fill it
+    world.act("pause")
+    assert reads_of_terms(world, book, asking("c04", "hot")) == 1
+
+
+def test_what_is_held_of_offers_outlives_no_pause_no_takedown_and_no_resume(world: OffersWorld) -> None:
+    book = TermsBook()
+    assert settled_by(world, book, asking("c01", "plain"), asking("c01", "set")) == [None, None]
+    world.act("pause")
+    assert settled_by(world, book, asking("c02", "plain"), asking("c02", "set")) == ["paused", "paused"]
+    world.act("resume")
+    assert settled_by(world, book, asking("c02", "plain"), asking("c02", "set")) == [None, None]
+    world.act("takedown", "bob", claimed="honour")
+    assert settled_by(world, book, asking("c03", "plain"), asking("c03", "set")) == ["taken_down", "taken_down"]
+
+
+def test_an_offer_that_closes_before_anybody_hears_of_it_is_not_given_by_what_is_held(world: OffersWorld) -> None:
+    book = TermsBook()
+    assert settled_by(world, book, asking("c01", "hot")) == [None]
+    world.change("UPDATE live_offers SET closed = 'taken_down'")  # and no version counts it
+    assert settled_by(world, book, asking("c02", "hot")) == ["taken_down"]
+
+
+def test_limits_of_a_revision_that_is_launched_later_take_the_place_of_those_that_are_held(world: OffersWorld) -> None:
+    book = TermsBook()
+    assert settled_by(world, book, asking("c01", "hot"), asking("c01", "nothing")) == [None, "offer_unknown"]
+    world.change(
+        "WITH made AS (INSERT INTO revisions (theme_id, number, hash, theme_hash, offer_hashes, content, created_by_id,"
+        " created_at) SELECT theme_id, number + 1, 'h', 'h', '{}', content, created_by_id, created_at FROM revisions"
+        " RETURNING id) INSERT INTO live_offers (theme_id, revision_id, product_line_id, offer, kind, claim_way,"
+        " newcomers, timezone, claim_from, claim_to, valid_days, total, opened_at) SELECT theme_id, made.id,"
+        " product_line_id, offer, kind, claim_way, newcomers, timezone, claim_from, claim_to, 1, 1, opened_at"
+        " FROM live_offers, made WHERE offer = 'hot'"
+    )
+    with world.scene.begin() as session:
+        live_offers.changed(session, product_line_id=world.line_id)
+    assert settled_by(world, book, asking("c02", "hot"), asking("c03", "hot")) == [None, "sold_out"]
+    assert world.coupons("hot")[-1].valid_to == NOON + timedelta(days=1)
+
+
+def test_what_is_held_of_one_product_line_means_nothing_to_another(world: OffersWorld) -> None:
+    book = TermsBook()
+    assert settled_by(world, book, asking("c01", "hot")) == [None]
+    world.change("INSERT INTO product_lines (key, name, currency) VALUES ('other', 'other', 'GBP')")
+    other = replace(world, line_id=world.rows("SELECT id FROM product_lines WHERE key = 'other'")[0][0])
+    assert settled_by(other, book, asking("c01", "hot")) == ["offer_unknown"]
 
 
 def test_the_same_key_with_the_same_content_gets_the_stored_answer(world: OffersWorld) -> None:

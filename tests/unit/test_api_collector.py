@@ -1,4 +1,4 @@
-"""Claims that wait are settled together, and none waits for company."""
+"""Claims that wait are settled together, and none waits for company that has not come before."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence
@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import pytest
 from fastapi import HTTPException
 
+from console.http.api import collector as collecting
 from console.http.api.collector import Collector
 
 T = TypeVar("T")
@@ -33,6 +34,13 @@ class Till:
 
     def sizes(self) -> list[int]:
         return [len(asked) for _, asked in self.batches]
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but company ends a wait for company."""
+    monkeypatch.setattr(collecting, "PATIENCE", 1e9)
+    monkeypatch.setattr(collecting, "MOST_SECONDS", 1e9)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -66,6 +74,48 @@ def test_those_that_come_meanwhile_are_settled_together_and_answered_in_their_or
         till.open.set()
         assert await asyncio.gather(*waiting) == list("ABCDEFGHI")
         assert till.sizes() == [6, 3]
+
+    run(work())
+
+
+@pytest.mark.usefixtures("patient")
+def test_many_that_came_together_are_waited_for_when_the_first_of_them_is_back() -> None:
+    async def work() -> None:
+        till = Till()
+        till.open.set()
+        collector = Collector(till.settle)
+        await asyncio.gather(*(collector.settled(LINE, word) for word in "abc"))
+        back = [asyncio.create_task(collector.settled(LINE, word)) for word in "de"]
+        await turns()
+        assert till.sizes() == [3]
+        back.append(asyncio.create_task(collector.settled(LINE, "f")))
+        assert await asyncio.gather(*back) == list("DEF")
+        assert till.sizes() == [3, 3]
+
+    run(work())
+
+
+def test_those_that_do_not_come_back_are_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        monkeypatch.setattr(collecting, "MOST_SECONDS", 1e-9)
+        till = Till()
+        till.open.set()
+        collector = Collector(till.settle)
+        await asyncio.gather(*(collector.settled(LINE, word) for word in "abc"))
+        assert await collector.settled(LINE, "d") == "D"
+        assert till.sizes() == [3, 1]
+
+    run(work())
+
+
+@pytest.mark.usefixtures("patient")
+def test_one_that_was_alone_is_followed_by_one_alone() -> None:
+    async def work() -> None:
+        till = Till()
+        till.open.set()
+        collector = Collector(till.settle)
+        assert [await collector.settled(LINE, word) for word in "ab"] == ["A", "B"]
+        assert till.sizes() == [1, 1]
 
     run(work())
 

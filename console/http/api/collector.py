@@ -1,10 +1,12 @@
 """Claims that wait are settled together, in one transaction for each product line.
 
-Nobody is kept waiting for company: a claim that finds none under way is settled at once, and those that come meanwhile
-are settled together right after it. So a coupon that everybody wants is locked once for many, not once for each.
+A claim that finds none under way is settled at once, and those that come meanwhile are settled together after it. Where
+many came together, the next wait a little for as many: whoever was just answered asks again in a moment, and a batch
+costs nearly as much for a few as for all. So a coupon that everybody wants is locked once for many, not once for each.
 """
 
 import asyncio
+import time
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -12,6 +14,8 @@ from typing import Generic, TypeVar
 from fastapi import HTTPException
 
 MOST_AT_ONCE = 500
+#: How long to wait for as many as the batch before had: at most so much of the time that it took, and so many seconds.
+PATIENCE, MOST_SECONDS = 0.5, 0.02
 
 A = TypeVar("A")
 S = TypeVar("S")
@@ -28,21 +32,45 @@ class Collector(Generic[A, S]):
         self._settle, self._most = settle, most
         self._waiting: defaultdict[int, deque[Waiting[A, S]]] = defaultdict(deque)
         self._under_way: dict[int, asyncio.Task[None]] = {}
+        self._expected: dict[int, tuple[int, asyncio.Event]] = {}  # how many, and that they are here
 
     async def settled(self, product_line_id: int, asked: A) -> S:
         """Raises whatever `settle` raises of it."""
         future: asyncio.Future[S] = asyncio.get_running_loop().create_future()
-        self._waiting[product_line_id].append((asked, future))
+        waiting = self._waiting[product_line_id]
+        waiting.append((asked, future))
+        many, here = self._expected.get(product_line_id, (0, None))
+        if here and len(waiting) >= many:
+            here.set()
         if product_line_id not in self._under_way:
             self._under_way[product_line_id] = asyncio.create_task(self._settle_all(product_line_id))
         return await future
 
     async def _settle_all(self, product_line_id: int) -> None:
+        company = 0
         try:
             while batch := self._next(product_line_id):
+                began = time.perf_counter()
                 await self._settle_batch(product_line_id, batch)
+                took = time.perf_counter() - began
+                company = min(max(company // 2, len(batch)), self._most)
+                await self._wait_for(product_line_id, company, seconds=min(took * PATIENCE, MOST_SECONDS))
         finally:
             del self._under_way[product_line_id]
+
+    async def _wait_for(self, product_line_id: int, many: int, *, seconds: float) -> None:
+        """Until so many wait, or the time is over."""
+        if len(self._waiting[product_line_id]) >= many:
+            return
+        here = asyncio.Event()
+        self._expected[product_line_id] = many, here
+        try:
+            async with asyncio.timeout(seconds):
+                await here.wait()
+        except TimeoutError:
+            pass
+        finally:
+            del self._expected[product_line_id]
 
     def _next(self, product_line_id: int) -> Sequence[Waiting[A, S]]:
         waiting = self._waiting[product_line_id]

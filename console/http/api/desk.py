@@ -12,6 +12,7 @@ from console.http.api.keys import KeyBook
 from console.http.services import Services
 from offers.service.claims import Claim, Settled, settle
 from offers.service.live_rules import RuleBook
+from offers.service.terms import TermsBook
 
 T = TypeVar("T")
 
@@ -25,6 +26,7 @@ class Desk:
     services: Services
     keys: KeyBook = field(init=False)
     book: RuleBook = field(init=False, default_factory=RuleBook)
+    terms: TermsBook = field(init=False, default_factory=TermsBook)
     claims: Till = field(init=False)
 
     def __post_init__(self) -> None:
@@ -37,7 +39,7 @@ class Desk:
 
     async def _settle(self, product_line_id: int, claims: Sequence[Claim]) -> Sequence[Settled]:
         return await self.in_transaction(
-            lambda session, now: settle(session, claims, product_line_id=product_line_id, now=now)
+            lambda session, now: settle(session, claims, product_line_id=product_line_id, now=now, book=self.terms)
         )
 
     async def looking(self, work: Callable[[Session, datetime], T]) -> T:
