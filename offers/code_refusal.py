@@ -6,6 +6,8 @@ from documents.problem import did_you_mean, listed
 from offers.code import LONGEST_SHARED
 from offers.errors import OfferError
 
+_TOLD = 10  # lines that an error names
+
 
 class CodeSpaceFull(OfferError):
     """So many codes more, and every second one that is made up would be right."""
@@ -31,8 +33,9 @@ class CodesOfTheOtherSort(OfferError):
 
     def __init__(self, *, offer: str, shared: bool) -> None:
         self.offer, self.shared = offer, shared
-        has, other = ("one code for all", "generate") if shared else ("one code for each person", "share")
-        super().__init__(f"coupon {offer!r} has {has}: `themeline codes {other}` is not for it")
+        for_all, each = "one code for all", "one for each person"
+        has, other = (for_all, each) if shared else (each, for_all)
+        super().__init__(f"coupon {offer!r} has {has}, and so not {other}")
 
 
 class SharedCodeUnfit(OfferError, ValueError):
@@ -54,6 +57,26 @@ class SharedCodeTaken(OfferError):
         super().__init__(f"that code, or one that looks like it, is the one for {theme}/{by}: {offer!r} needs another")
 
 
+class CodesUnfit(OfferError):
+    """Codes of a file that cannot be loaded. `problems` are lines and what is wrong with them."""
+
+    def __init__(self, *, problems: Sequence[tuple[int, str]]) -> None:
+        self.problems = tuple(problems)
+        told = [f"line {line} {what}" for line, what in self.problems[:_TOLD]]
+        more = [f"and {len(self.problems) - _TOLD} lines more"] if len(self.problems) > _TOLD else []
+        super().__init__(f"no code was loaded: {'; '.join([*told, *more])}")
+
+
+class FileWithoutCodes(OfferError):
+    """A file that holds none, or none that is free."""
+
+    def __init__(self, *, left_out: int) -> None:
+        self.left_out = left_out
+        super().__init__(
+            f"no code was loaded: all {left_out} of the file are somebody's" if left_out else "the file has no codes"
+        )
+
+
 class NoCodes(OfferError):
     """A coupon has no codes of its own."""
 
@@ -61,5 +84,6 @@ class NoCodes(OfferError):
         self.theme, self.offer, self.known = theme, offer, tuple(known)
         having = f"; {listed(known)} of this theme have" if known else ""
         super().__init__(
-            f"{theme}/{offer} has no codes for single persons{having}: make them with `themeline codes generate`"
+            f"{theme}/{offer} has no codes for single persons{having}: make them with `themeline codes generate`, or"
+            " take yours with `themeline codes load`"
         )

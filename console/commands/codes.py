@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,10 +11,12 @@ import typer
 
 from console.operator import operator
 from console.printing import JsonOption, print_json, print_table, tell
+from console.refusals import FileUnreadable
 from console.signing import KeyArgument
 from console.verbs import verb_group
 from console.writing import written_whole
 from models.database import Database
+from offers.code_file import CodeLine, read_lines
 from offers.service import codes
 from offers.service.codes import Pool
 
@@ -48,6 +51,31 @@ def share(
     with Database.from_settings().begin() as session:
         found = codes.share(session, theme_key=key, offer=offer, code=code, by=operator(), now=datetime.now(UTC))
     tell(_plain(found), f"{key}/{offer}: customers get it with {found.shared}", as_json=as_json)
+
+
+@app.command("load")
+def load(
+    key: KeyArgument,
+    offer: OfferArgument,
+    file: Annotated[Path, typer.Argument(help="A code in each line, or CSV as `export` writes it.")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Take codes that were made elsewhere, each for one person: all of the file that nobody has, or none."""
+    lines, by, now = _lines(file), operator(), datetime.now(UTC)
+    with Database.from_settings().begin() as session:
+        found = codes.load(session, theme_key=key, offer=offer, lines=lines, by=by, now=now)
+    left = f"; {found.left_out} of the file are somebody's and were left out" if found.left_out else ""
+    told = f"{key}/{offer}: {found.loaded} codes loaded; it has {found.pool.generated}{left}"
+    tell(_plain(found.pool) | {"loaded": found.loaded, "left_out": found.left_out}, told, as_json=as_json)
+
+
+def _lines(file: Path) -> Iterator[CodeLine]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as source:
+            yield from read_lines(source)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise FileUnreadable(path=str(file), reason=getattr(error, "strerror", None) or str(error)) from error
 
 
 @app.command("list")

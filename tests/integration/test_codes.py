@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
 
 from offers import code as codes
-from offers.code_refusal import CodeSpaceFull, SharedCodeTaken
+from offers.code_file import CodeLine
+from offers.code_refusal import CodeSpaceFull, CodesUnfit, SharedCodeTaken
 from offers.service import codes as pools
 from offers.service.codes import Pool
 from settings import get_settings
@@ -43,11 +45,11 @@ def generate(world: OffersWorld, many: int, offer: str = "own-code") -> Pool:
         return pools.generate(session, theme_key=THEME, offer=offer, count=many, by="test", now=NOON)
 
 
-def noted(monkeypatch: pytest.MonkeyPatch, draw: Callable[[int], Iterator[list[int]]]) -> list[int]:
+def noted(monkeypatch: pytest.MonkeyPatch, draw: Callable[[int], Iterator[Sequence[int]]]) -> list[int]:
     """How many are drawn, each time."""
     asked: list[int] = []
 
-    def draw_noted(many: int) -> Iterator[list[int]]:
+    def draw_noted(many: int) -> Iterator[Sequence[int]]:
         asked.append(many)
         return draw(many)
 
@@ -126,6 +128,112 @@ def test_one_code_for_all_can_be_changed_and_another_coupon_cannot_have_one_that
     assert [(act.object_key, act.details) for act in acts] == [("one-code", {}), ("one-code", {}), ("plain", {})]
 
 
+def made_elsewhere(*numbers: int) -> list[str]:
+    return [codes.written(number) for number in numbers]
+
+
+def loaded(cli: CommandLine, file: Path, text: str, offer: str = "plain") -> dict[str, Any]:
+    file.write_text(text, encoding="utf-8")
+    found: dict[str, Any] = cli.json("codes", "load", THEME, offer, str(file))
+    return found
+
+
+def test_codes_from_elsewhere_are_loaded_written_down_and_claimed_with(
+    world: OffersWorld, cli: CommandLine, tmp_path: Path
+) -> None:
+    one, two, three = made_elsewhere(11, 22, 33)
+    found = loaded(cli, tmp_path / "codes.txt", f"{one}\n\n{two.lower()}\n")
+    assert (found["loaded"], found["left_out"], found["generated"], found["free"]) == (2, 0, 2, 2)
+    assert world.held_by("c01", code=two).offer == f"{THEME}/plain"
+    act = world.scene.audit("load_codes")[-1]
+    assert (act.object_key, act.theme_key, act.details) == ("plain", THEME, {"count": 2})
+    (tmp_path / "more.txt").write_text(three, encoding="utf-8")
+    told = cli.run("codes", "load", THEME, "plain", str(tmp_path / "more.txt")).stdout
+    assert told == f"{THEME}/plain: 1 codes loaded; it has 3\n"
+
+
+def test_what_another_installation_exported_is_loaded_but_for_what_somebody_has(
+    world: OffersWorld, cli: CommandLine, tmp_path: Path
+) -> None:
+    world.claim("c01", code=world.codes[0])
+    file = tmp_path / "codes.csv"
+    cli.run("codes", "export", THEME, "own-code", "--to", str(file))
+    world.change("DELETE FROM codes")
+    world.change("UPDATE code_pools SET generated = 0")
+    found = cli.json("codes", "load", THEME, "own-code", str(file))
+    assert (found["loaded"], found["left_out"], found["free"]) == (4, 1, 4)
+    assert numbers(world) == sorted(filter(None, map(codes.number_of, world.codes[1:])))
+
+
+@pytest.mark.parametrize("at_once", [1_000_000, 2])  # in one part, and in several
+def test_a_file_with_wrong_lines_is_refused_whole_with_all_of_them_and_without_a_code(
+    world: OffersWorld, cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(pools, "_AT_ONCE", at_once)
+    before = numbers(world)
+    one, two, *_ = made_elsewhere(11, 22)
+    mistyped = two[:-1] + ("A" if two[-1] != "A" else "B")
+    lines = [one, mistyped, world.codes[0], two, one.replace("-", ""), "hello", two, *("x" * 9)]
+    file = tmp_path / "codes.txt"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    told = cli.refusal("codes", "load", THEME, "plain", str(file))
+    there = "has a code that is there already"
+    again = {5: "has the code of line 1", 7: "has the code of line 4"} if at_once > 2 else {5: there, 7: there}
+    wrong = {2: "is no code", 3: there, 6: "is no code", **again}
+    assert all(f"line {line} {what};" in told for line, what in wrong.items())
+    assert "line 4 " not in told
+    assert "and 4 lines more" in told
+    assert not any(line in told for line in lines if len(line) > 1)
+    assert numbers(world) == before
+    assert world.rows("SELECT sum(generated) FROM code_pools") == [(5,)]
+    assert world.scene.audit("load_codes") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "the file has no codes"),
+        (b"code,state\n", "the file has no codes"),
+        (b"code,state\nA,claimed\nB,reserved\n", "all 2 of the file are somebody's"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (b'"A" B\n', "cannot be read"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_file_that_has_nothing_to_load_is_refused(
+    cli: CommandLine, tmp_path: Path, content: bytes | None, told: str
+) -> None:
+    file = tmp_path / "codes.txt"
+    if content is not None:
+        file.write_bytes(content)
+    assert told in cli.refusal("codes", "load", THEME, "plain", str(file))
+
+
+def test_of_two_who_load_the_same_codes_at_once_one_gets_them_all(world: OffersWorld) -> None:
+    lines = [CodeLine(at, text, free=True) for at, text in enumerate(made_elsewhere(*range(1, 2_001)), start=1)]
+    start = Barrier(2)
+
+    def load(offer: str) -> int:
+        start.wait(timeout=30)
+        try:
+            with world.scene.begin() as session:
+                taken = lines if offer == "plain" else lines[::-1]
+                return pools.load(session, theme_key=THEME, offer=offer, lines=taken, by="test", now=NOON).loaded
+        except CodesUnfit as unfit:
+            return -len(unfit.problems)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(load, ("plain", "hot"))) == [-2_000, 2_000]
+    assert len(numbers(world)) == 2_005
+
+
+def test_loading_leaves_half_of_all_numbers_free_too(world: OffersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codes, "MOST_FILLED", 7)
+    lines = [CodeLine(at, text, free=True) for at, text in enumerate(made_elsewhere(1, 2, 3), start=1)]
+    with world.scene.begin() as session, pytest.raises(CodeSpaceFull):
+        pools.load(session, theme_key=THEME, offer="plain", lines=lines, by="test", now=NOON)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -133,8 +241,16 @@ def test_one_code_for_all_can_be_changed_and_another_coupon_cannot_have_one_that
         (("generate", THEME, "own-cod", "--count", "1"), "did you mean 'own-code'"),
         (("generate", THEME, "lamps", "--count", "1"), "no coupon 'lamps' that could have codes"),
         (("generate", THEME, "thanks", "--count", "1"), "no coupon 'thanks' that could have codes"),
-        (("generate", THEME, "one-code", "--count", "1"), "has one code for all: `themeline codes generate`"),
-        (("share", THEME, "own-code", "SUMMER"), "has one code for each person: `themeline codes share`"),
+        (
+            ("generate", THEME, "one-code", "--count", "1"),
+            "has one code for all, and so not one for each person",
+        ),
+        (("load", THEME, "one-code", "codes.csv"), "has one code for all"),
+        (("load", THEME, "thanks", "codes.csv"), "no coupon 'thanks' that could have codes"),
+        (
+            ("share", THEME, "own-code", "SUMMER"),
+            "has one for each person, and so not one code for all",
+        ),
         (("share", THEME, "one-code", "no"), "take 4 to 20 letters A to Z and digits"),
         (("export", THEME, "hot", "--to", "codes.csv"), "has no codes for single persons; own-code of this theme"),
         (("export", THEME, "one-code", "--to", "codes.csv"), "has no codes for single persons"),
@@ -152,7 +268,7 @@ def test_what_codes_cannot_be_made_or_shown_is_refused_with_the_reason(
 
 def test_a_coupon_has_codes_of_one_sort(world: OffersWorld, cli: CommandLine) -> None:
     generate(world, 3, "plain")
-    assert "one code for each person" in cli.refusal("codes", "share", THEME, "plain", "PLAIN")
+    assert "one for each person" in cli.refusal("codes", "share", THEME, "plain", "PLAIN")
     cli.json("codes", "share", THEME, "hot", "HOT20")
     assert "one code for all" in cli.refusal("codes", "generate", THEME, "hot", "--count", "3")
 
@@ -166,12 +282,14 @@ def test_at_most_half_of_all_numbers_are_filled(world: OffersWorld, monkeypatch:
     assert len(numbers(world)) == 10
 
 
-def test_a_number_that_is_there_already_is_drawn_again(world: OffersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_are_drawn_again_where_one_is_there_already_or_came_twice(
+    world: OffersWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     there = numbers(world)[2]
-    drawn = iter([[[1], [there]], [[1], []], [[2]]])
+    drawn = iter([[[1], [there]], [[1, 1], []], [[1], [2]]])
     asked = noted(monkeypatch, lambda _: iter(next(drawn)))
     assert generate(world, 2).generated == 7
-    assert asked == [2, 2, 1]
+    assert asked == [2, 2, 2]
     assert numbers(world)[:2] == [1, 2]
     assert len(numbers(world)) == 7
 

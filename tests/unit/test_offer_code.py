@@ -77,9 +77,17 @@ def test_numbers_are_drawn_over_the_whole_space_in_rising_order_and_none_twice()
     assert codes.SPACE - codes.SPACE // 1_000 < drawn[-1] < codes.SPACE
 
 
-def test_a_number_that_is_drawn_twice_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(secrets, "token_bytes", lambda size: b"\x10" * size)
-    assert [len(part) for part in codes.draw(3)] == [1, 0, 0, 0, 0, 0, 0, 0]
+def test_every_bit_of_a_number_is_up_to_chance() -> None:
+    drawn = list(chain(*codes.draw(20_000)))
+    for bit in range(codes.BITS):
+        assert 9_000 < sum(number >> bit & 1 for number in drawn) < 11_000
+
+
+def test_no_number_is_drawn_that_is_not_one_of_a_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    for byte, least, most in ((b"\xff", codes.SPACE - 1, codes.SPACE - 1), (b"\0", 0, 0)):
+        monkeypatch.setattr(secrets, "token_bytes", lambda size, byte=byte: byte * size)
+        (drawn,) = {number for part in codes.draw(3) for number in part}
+        assert least <= drawn <= most
 
 
 @pytest.mark.parametrize(
