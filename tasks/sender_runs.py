@@ -66,15 +66,16 @@ def ensure_senders(distribution_id: int, channel: str, theme_key: str) -> list[U
         return []
     with get_client(sync_client=True) as client:
         missing = wanted - len(alive_senders(client, distribution_id))
-        return [_start(client, distribution_id, channel, theme_key) for _ in range(missing)]
-
-
-def _start(client: SyncPrefectClient, distribution_id: int, channel: str, theme_key: str) -> UUID:
-    deployment = client.read_deployment_by_name(SENDER_DEPLOYMENT)
-    run = client.create_flow_run_from_deployment(
-        deployment.id,
-        parameters={"distribution_id": distribution_id},
-        name=f"Send · {theme_key} · {channel}",
-        tags=[theme_tag(theme_key), distribution_tag(distribution_id), f"channel:{channel}"],
-    )
-    return run.id
+        if missing <= 0:
+            return []
+        deployment = client.read_deployment_by_name(SENDER_DEPLOYMENT)
+        runs = [
+            client.create_flow_run_from_deployment(
+                deployment.id,
+                parameters={"distribution_id": distribution_id},
+                name=f"Send · {theme_key} · {channel}",
+                tags=[theme_tag(theme_key), distribution_tag(distribution_id), f"channel:{channel}"],
+            )
+            for _ in range(missing)
+        ]
+        return [run.id for run in runs]

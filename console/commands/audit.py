@@ -13,8 +13,8 @@ from approval.audit import AuditReport, Head
 from approval.audit_export import verify_lines, write_line, write_signature
 from approval.service import record
 from console.printing import JsonOption, print_json, say
-from console.reading import read_instant, read_text
-from console.refusals import FileUnreadable, OptionInvalid
+from console.reading import opened, read_instant, read_text
+from console.refusals import OptionInvalid
 from console.verbs import verb_group
 from models.database import Database
 from themes.service.finding import require_theme
@@ -55,11 +55,8 @@ def _verify_database(head: Head | None) -> tuple[AuditReport, tuple[str, ...]]:
 
 
 def _verify_file(file: Path, head: Head | None, *, part: bool) -> AuditReport:
-    try:
-        with file.open(encoding="utf-8", newline="\n") as lines:
-            return verify_lines(lines, head=head, part=part)
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileUnreadable(path=str(file), reason=getattr(error, "strerror", None) or str(error)) from error
+    with opened(file, encoding="utf-8", newline="\n") as lines:
+        return verify_lines(lines, head=head, part=part)
 
 
 def _tell(report: AuditReport, powers: tuple[str, ...], *, what: str) -> None:

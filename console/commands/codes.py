@@ -11,7 +11,7 @@ import typer
 
 from console.operator import operator
 from console.printing import JsonOption, print_json, print_table, tell
-from console.refusals import FileUnreadable
+from console.reading import opened
 from console.signing import KeyArgument
 from console.verbs import verb_group
 from console.writing import written_whole
@@ -71,11 +71,8 @@ def load(
 
 
 def _lines(file: Path) -> Iterator[CodeLine]:
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as source:
-            yield from read_lines(source)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise FileUnreadable(path=str(file), reason=getattr(error, "strerror", None) or str(error)) from error
+    with opened(file) as source:
+        yield from read_lines(source)
 
 
 @app.command("list")

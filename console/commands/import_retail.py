@@ -19,7 +19,8 @@ from audience.import_report import ImportReport
 from audience.retail import RetailImport, read_retail
 from audience.retail_row import COLUMNS, RejectedRow
 from console.printing import JsonOption
-from console.refusals import FileUnreadable, FileUnwritable
+from console.reading import opened
+from console.refusals import FileUnwritable
 from console.verbs import verb_group
 from models.database import Database
 
@@ -101,13 +102,12 @@ class _Rejects:
 
 
 def _read(file: Path) -> RetailImport:
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as source:
+    with opened(file) as source:
+        try:
             return read_retail(source)
-    except OSError as error:
-        raise FileUnreadable(path=str(file), reason=error.strerror or str(error)) from error
-    except UnicodeDecodeError as error:
-        raise NoRetailFile(reason=f"{file} is not UTF-8 text (byte {error.start}); save it as CSV in UTF-8") from error
+        except UnicodeDecodeError as error:
+            reason = f"{file} is not UTF-8 text (byte {error.start}); save it as CSV in UTF-8"
+            raise NoRetailFile(reason=reason) from error
 
 
 def _currency(text: str) -> str:

@@ -23,7 +23,7 @@ from offers.service.typed_codes import candidate_of, read_codes
 from offers.states import HeldState
 from themes.theme import RedeemIn
 
-#: Presets whose coupons are given for something: a code, points, an order.
+#: Ways of claiming in which something is given for the coupon.
 NEEDS_MORE = frozenset({ClaimWay.CODE, ClaimWay.POINTS, ClaimWay.ORDER})
 
 
