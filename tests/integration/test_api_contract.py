@@ -1,6 +1,8 @@
 """The HTTP API over real HTTP and a real database: a shop's way through it, and everything that it is refused."""
 
+import json
 import logging
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ import pytest
 import requests
 from pydantic import BaseModel
 
+from console.http.api import app
 from console.http.api.answers import CartOffersTold, HeldCoupons, QuoteTold, RedemptionTold, RefundTold
 from console.http.api.app import MOST_BYTES
 from console.http.api.problems import Problem
@@ -387,6 +390,27 @@ def test_key_that_asks_too_often_is_told_so_in_the_same_form(shop: Shop, world: 
     assert answers[0].status_code == 200
     problem(answers[1], 429, "too-many-requests")
     assert answers[1].headers["Retry-After"] == "1"
+
+
+def test_who_comes_while_too_much_is_under_way_is_told_to_come_back(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "MOST_AT_ONCE", 1)
+    host, port = shop.origin.removeprefix("http://").split(":")
+    body = json.dumps({"cart": CART})
+    head = (
+        f"POST /v1/quotes HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {shop.secret}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+    )
+    with socket.create_connection((host, int(port)), timeout=SECONDS) as slow:
+        slow.sendall(head.encode())
+        assert slow.recv(1_000).startswith(b"HTTP/1.1 100 ")  # it is being answered, and its body is waited for
+        refused = shop.post("/quotes", {"cart": CART})
+        slow.sendall(body.encode())
+        assert slow.recv(10_000).startswith(b"HTTP/1.1 200 ")
+    problem(refused, 503, "unavailable")
+    assert refused.headers["Retry-After"] == "1"
+    told(shop.post("/quotes", {"cart": CART}), QuoteTold)
 
 
 def test_database_that_is_away_is_told_as_such_and_tells_nothing_of_itself(world: OffersWorld) -> None:

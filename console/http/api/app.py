@@ -30,8 +30,11 @@ log = logging.getLogger("themeline.api")
 PREFIX = "/v1"
 ENDPOINTS: tuple[Endpoint, ...] = (*quotes.ENDPOINTS, *claims.ENDPOINTS, *coupons.ENDPOINTS, *redemptions.ENDPOINTS)
 MOST_BYTES = 1024 * 1024
+#: Requests under way: a second's work and more. Whoever comes then does better to come back than to wait behind them.
+MOST_AT_ONCE = 1_000
 _DOCUMENT = "/openapi.json"
 _JSON = "application/json"
+_BUSY = general(HTTPStatus.SERVICE_UNAVAILABLE, headers={"Retry-After": "1"})
 _VALUE = re.compile(r"\{(\w+)\}")
 
 
@@ -51,9 +54,15 @@ class Api:
         self.desk = Desk(services=services)
         self._document = Json(document(ENDPOINTS, prefix=PREFIX))
         self._routes = [(re.compile(_VALUE.sub(r"(?P<\1>[^/]+)", one.path)), one) for one in ENDPOINTS]
+        self._under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = await self._answer(Request(scope, receive))
+        self._under_way += 1
+        try:
+            too_many = self._under_way > MOST_AT_ONCE
+            answer = _BUSY if too_many else await self._answer(Request(scope, receive))
+        finally:
+            self._under_way -= 1
         await answer(scope, receive, send)
 
     async def _answer(self, request: Request) -> Json:

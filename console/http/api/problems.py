@@ -30,7 +30,10 @@ KINDS: Mapping[int, tuple[str, str]] = {
     422: ("invalid", "the request is not as it has to be: `problems` has every place"),
     429: ("too-many-requests", "the key asks more often than it may: come back after the seconds in Retry-After"),
     500: ("unforeseen", "something went wrong here: nothing was changed"),
-    503: ("unavailable", "the database does not answer for now: come back after the seconds in Retry-After"),
+    503: (
+        "unavailable",
+        "the database does not answer, or too much is asked: come back after the seconds in Retry-After",
+    ),
 }
 
 
