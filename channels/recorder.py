@@ -4,9 +4,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 
 from channels.answers import Effects, Outbox
+from channels.waits import wait_for
 from models.queries.deliveries import Result
 
 log = logging.getLogger(__name__)
@@ -73,9 +73,3 @@ class Recorder:
                 await asyncio.sleep(0.1 * 2 ** (tries - 1))
             else:
                 return
-
-
-async def wait_for(event: asyncio.Event, seconds: float) -> None:
-    """Until the event is set or the time is over."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)

@@ -25,8 +25,9 @@ from channels.errors import AnswerLost, NotSent, SenderTakenForDead
 from channels.line import Line, as_outcome
 from channels.message import Content, Message
 from channels.rate import Permits
-from channels.recorder import Recorder, wait_for
+from channels.recorder import Recorder
 from channels.states import DeliveryState
+from channels.waits import wait_for
 from models.queries.deliveries import Claim, Claimed, Result
 from models.queries.distributions import AccountGate, Gate
 

@@ -26,6 +26,7 @@ from channels.service.ledger import Ledger
 from channels.service.provider import limits_of, provider_of
 from channels.states import Channel, Purpose
 from channels.transport import HttpTransport
+from channels.waits import wait_for
 from garbage import rest_the_collector
 from logs import bound
 from models.delivery import ProviderAccount
@@ -200,8 +201,7 @@ async def _wait_for_more(report: SenderReport, stop: asyncio.Event) -> bool:
     closed_for_good = report.closed_because is not None and wait <= timedelta()
     if wait > PATIENCE or closed_for_good:
         return False
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), max(wait.total_seconds(), 0.2))
+    await wait_for(stop, max(wait.total_seconds(), 0.2))
     return not stop.is_set()
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -18,6 +17,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType
 
 from channels.turns import gives_way, waiting
+from channels.waits import wait_for
 from tasks.connection import clock
 
 log = logging.getLogger(__name__)
@@ -38,8 +38,7 @@ class Queue:
 async def end_turn(stop: asyncio.Event, *, run_id: UUID) -> bool:
     """Set `stop` once this sender's turn is over and another waits; True when it did so, and queued its successor."""
     while not stop.is_set():
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
+        await wait_for(stop, LOOK_SECONDS)
         if not stop.is_set() and await asyncio.to_thread(_gives_way, run_id):
             stop.set()
             return True

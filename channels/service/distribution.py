@@ -145,8 +145,6 @@ def senders_wanted(session: Session, *, distribution_id: int, batch: int, now: d
         return 0
     serving = provider_accounts.serving(session, distribution_id=distribution_id)
     most = max((limits_of(account).senders for account in serving), default=1)
-    if most == 1:
-        return 1
     waiting = tallies.of(session, distribution_id, DeliveryState.PLANNED, DeliveryState.RETRYING)
     return max(1, min(most, ceil(waiting / batch)))
 

@@ -39,10 +39,7 @@ _OFFERS = text(
     ORDER BY found.id
 """
 )
-_CUSTOMERS = text("""
-    SELECT external_id, id FROM customers
-    WHERE product_line_id = :line AND external_id = ANY(CAST(:external_ids AS text[]))
-""")
+_CUSTOMER = text("SELECT id FROM customers WHERE product_line_id = :line AND external_id = :external_id")
 _OFFERS_OF_CODES = text("""
     SELECT c.number, t.key AS theme, p.offer FROM codes c
     JOIN code_pools p ON p.id = c.pool_id AND p.product_line_id = :line JOIN themes t ON t.id = p.theme_id
@@ -184,12 +181,8 @@ def asked_offers(session: Session, names: Iterable[str], *, product_line_id: int
 
 
 def customer_id(session: Session, external_id: str, *, product_line_id: int) -> int | None:
-    return customers(session, [external_id], product_line_id=product_line_id).get(external_id)
-
-
-def customers(session: Session, external_ids: Iterable[str], *, product_line_id: int) -> Mapping[str, int]:
-    values = {"line": product_line_id, "external_ids": text_array(external_ids)}
-    return {row.external_id: row.id for row in session.execute(_CUSTOMERS, values)}
+    found: int | None = session.scalar(_CUSTOMER, {"line": product_line_id, "external_id": external_id})
+    return found
 
 
 def offers_of_codes(session: Session, numbers: Iterable[int], *, product_line_id: int) -> Mapping[int, str]:

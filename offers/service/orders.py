@@ -34,8 +34,8 @@ def order_paid(
     Raises:
         ClaimRefused: the customer is not known.
     """
-    found = rows.customers(session, [customer], product_line_id=product_line_id)
-    if customer not in found:
+    customer_id = rows.customer_id(session, customer, product_line_id=product_line_id)
+    if customer_id is None:
         raise ClaimRefused(why=ClaimRefusal.CUSTOMER_UNKNOWN)
     if orders.is_cancelled(session, product_line_id=product_line_id, order_number=order_number):
         return []
@@ -47,7 +47,7 @@ def order_paid(
     wishes = [
         Wish(
             offers=(one,),
-            customer_id=found[customer],
+            customer_id=customer_id,
             channel=channel.value,
             source=Source.ORDER,
             trigger_order=order_number,

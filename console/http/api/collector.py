@@ -13,6 +13,8 @@ from typing import Generic, TypeVar
 
 from fastapi import HTTPException
 
+from channels.waits import wait_for
+
 MOST_AT_ONCE = 500
 #: How long to wait for as many as the batch before had: at most so much of the time that it took, and so many seconds.
 PATIENCE, MOST_SECONDS = 0.5, 0.02
@@ -65,10 +67,7 @@ class Collector(Generic[A, S]):
         here = asyncio.Event()
         self._expected[product_line_id] = many, here
         try:
-            async with asyncio.timeout(seconds):
-                await here.wait()
-        except TimeoutError:
-            pass
+            await wait_for(here, seconds)
         finally:
             del self._expected[product_line_id]
 
