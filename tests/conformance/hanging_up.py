@@ -1,7 +1,6 @@
 """Servers of tests that run in the test's own loop, and how they end."""
 
 import asyncio
-import sys
 
 
 async def all_gone(server: asyncio.Server) -> None:
@@ -9,10 +8,10 @@ async def all_gone(server: asyncio.Server) -> None:
 
     A loop that ends before leaves sockets open, which whatever test comes later is blamed for.
     """
-    server.close()
+
+    async def close() -> None:
+        server.close()
+
+    # In this order: Python 3.11 waits for nothing once a server is closed (https://github.com/python/cpython/issues/79033).
     async with asyncio.timeout(10):
-        if sys.version_info >= (3, 12):
-            await server.wait_closed()
-        else:  # it waits for nothing there: https://github.com/python/cpython/issues/79033
-            while server._active_count:  # type: ignore[attr-defined]  # noqa: ASYNC110 - told in no other way
-                await asyncio.sleep(0.001)
+        await asyncio.gather(server.wait_closed(), close())

@@ -11,9 +11,9 @@ from typer.testing import Result
 
 from approval.secrecy import new_key
 from console.cli import app
+from models.database import Database
 from settings import get_settings
 from tests.commands import invoke
-from tests.integration.scene import Scene
 
 __all__ = ["CommandLine", "app", "command_line_over", "environment_of"]
 
@@ -48,7 +48,7 @@ def environment_of(database_url: str, state_dir: object) -> dict[str, str]:
 
 
 @contextmanager
-def command_line_over(scene: Scene, folder: Path) -> Iterator[CommandLine]:
-    url = scene.database.engine.url.render_as_string(hide_password=False)
-    yield CommandLine(environment_of(url, folder / "state"))
+def command_line_over(database: Database, folder: Path, **variables: str) -> Iterator[CommandLine]:
+    url = database.engine.url.render_as_string(hide_password=False)
+    yield CommandLine({**environment_of(url, folder / "state"), **variables})
     get_settings.cache_clear()

@@ -88,7 +88,7 @@ def cli(scene: Scene, tmp_path: Path) -> Iterator[CommandLine]:
     """`themeline` over the scene."""
     from tests.integration.command_line import command_line_over  # noqa: PLC0415 - see above
 
-    with command_line_over(scene, tmp_path) as cli:
+    with command_line_over(scene.database, tmp_path) as cli:
         yield cli
 
 

@@ -11,8 +11,7 @@ import yaml
 from channels.states import Channel
 from models.database import Database
 from models.queries import permits, provider_accounts
-from settings import get_settings
-from tests.integration.command_line import CommandLine, environment_of
+from tests.integration.command_line import CommandLine, command_line_over
 from tests.integration.scene import LINE, Scene
 
 ALIYUN = {"access_key_id": "ak", "sign_name": "Themeline", "template_code": "SMS_1"}
@@ -20,9 +19,8 @@ ALIYUN = {"access_key_id": "ak", "sign_name": "Themeline", "template_code": "SMS
 
 @pytest.fixture
 def cli(scene: Scene, tmp_path: Path) -> Iterator[CommandLine]:
-    environment = environment_of(scene.database.engine.url.render_as_string(hide_password=False), tmp_path)
-    yield CommandLine({**environment, "SMS_SECRET": "s3cret"})
-    get_settings.cache_clear()
+    with command_line_over(scene.database, tmp_path, SMS_SECRET="s3cret") as cli:
+        yield cli
 
 
 def apply(cli: CommandLine, folder: Path, *accounts: dict[str, Any]) -> Any:

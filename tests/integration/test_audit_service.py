@@ -63,7 +63,7 @@ def story(postgres: str, told: Scene) -> Iterator[Scene]:
 
 @pytest.fixture
 def cli(story: Scene, tmp_path: Path) -> Iterator[CommandLine]:
-    with command_line_over(story, tmp_path) as cli:
+    with command_line_over(story.database, tmp_path) as cli:
         yield cli
 
 

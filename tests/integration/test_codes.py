@@ -15,8 +15,7 @@ from offers.code_file import CodeLine
 from offers.code_refusal import CodeSpaceFull, CodesUnfit, SharedCodeTaken
 from offers.service import codes as pools
 from offers.service.codes import Pool
-from settings import get_settings
-from tests.integration.command_line import CommandLine, environment_of
+from tests.integration.command_line import CommandLine, command_line_over
 from tests.integration.offers_world import NOON, SHARED, THEME, OffersWorld, copy_of, world_to_copy
 from tests.integration.scene import Scene
 
@@ -35,9 +34,8 @@ def world(postgres: str, spring: OffersWorld) -> Iterator[OffersWorld]:
 
 @pytest.fixture
 def cli(world: OffersWorld, tmp_path: Path) -> Iterator[CommandLine]:
-    url = world.scene.database.engine.url.render_as_string(hide_password=False)
-    yield CommandLine(environment_of(url, tmp_path / "state"))
-    get_settings.cache_clear()
+    with command_line_over(world.scene.database, tmp_path) as cli:
+        yield cli
 
 
 def generate(world: OffersWorld, many: int, offer: str = "own-code") -> Pool:

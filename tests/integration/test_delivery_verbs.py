@@ -12,8 +12,7 @@ from channels.service import cancellation
 from channels.states import Channel, DeliveryState, ErrorClass
 from console.commands import delivery_acts
 from models.database import Database
-from settings import get_settings
-from tests.integration.command_line import CommandLine, environment_of
+from tests.integration.command_line import CommandLine, command_line_over
 from tests.integration.failure_world import FAILED_AT, FailureWorld, failure_world
 
 F, U = DeliveryState.FAILED, DeliveryState.UNKNOWN
@@ -26,9 +25,8 @@ def world(database: Database) -> FailureWorld:
 
 @pytest.fixture
 def cli(world: FailureWorld, tmp_path: Path) -> Iterator[CommandLine]:
-    url = world.database.engine.url.render_as_string(hide_password=False)
-    yield CommandLine(environment_of(url, tmp_path / "state"))
-    get_settings.cache_clear()
+    with command_line_over(world.database, tmp_path) as cli:
+        yield cli
 
 
 def test_failures_are_shown_in_groups_and_exported_one_by_one(

@@ -13,8 +13,7 @@ from typer.testing import CliRunner
 from approval.keys import inbox_path
 from approval.service import questions
 from console.commands.waiting import waiting_for
-from settings import get_settings
-from tests.integration.command_line import CommandLine, environment_of
+from tests.integration.command_line import CommandLine, command_line_over
 from tests.integration.scene import KEY, Scene
 
 ROOT = Path(__file__).parents[2]
@@ -24,11 +23,10 @@ UI = "https://prefect.example.com"
 
 @pytest.fixture
 def cli(scene: Scene, tmp_path: Path) -> Iterator[CommandLine]:
-    url = scene.database.engine.url.render_as_string(hide_password=False)
     scene.draft()
     scene.submit()
-    yield CommandLine({**environment_of(url, tmp_path / "state"), "PREFECT_API_URL": PREFECT})
-    get_settings.cache_clear()
+    with command_line_over(scene.database, tmp_path, PREFECT_API_URL=PREFECT) as cli:
+        yield cli
 
 
 def show_gate(scene: Scene) -> str:

@@ -15,8 +15,7 @@ from approval.service.rotation import Rotated, rotate_batch
 from models import tables
 from models.queries import provider_accounts
 from models.queries.secrets import Secrets
-from settings import get_settings
-from tests.integration.command_line import CommandLine, environment_of
+from tests.integration.command_line import CommandLine, command_line_over
 from tests.integration.scene import PEOPLE, Scene
 
 OLD, NEW = new_key(), new_key()
@@ -39,9 +38,8 @@ def old(scene: Scene) -> Scene:
 
 @pytest.fixture
 def cli(scene: Scene, tmp_path: Path) -> Iterator[CommandLine]:
-    url = scene.database.engine.url.render_as_string(hide_password=False)
-    yield CommandLine({**environment_of(url, tmp_path), "THEMELINE_SECRET_KEY": f"{NEW},{OLD}"})
-    get_settings.cache_clear()
+    with command_line_over(scene.database, tmp_path, THEMELINE_SECRET_KEY=f"{NEW},{OLD}") as cli:
+        yield cli
 
 
 def rotate(scene: Scene, kept: Secrets, *, after_id: int = 0, limit: int = 100, cipher: Cipher = BOTH) -> Rotated:

@@ -18,9 +18,8 @@ from console.demo.stand_in import Sandbox
 from models.database import Database
 from models.delivery import ProviderAccount
 from sandbox.process import started
-from settings import get_settings
 from tasks import inquiries
-from tests.integration.command_line import CommandLine, environment_of
+from tests.integration.command_line import CommandLine, command_line_over
 from tests.integration.failure_world import FailureWorld, failure_world
 from tests.integration.scene import KEY, Scene
 
@@ -36,15 +35,14 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def cli(scene: Scene, sandbox: Sandbox, tmp_path: Path) -> Iterator[CommandLine]:
-    environment = environment_of(scene.database.engine.url.render_as_string(hide_password=False), tmp_path / "state")
-    with scene.begin() as session:
-        for entry, secrets in sandbox.accounts():
-            cipher = Cipher.from_setting(environment["THEMELINE_SECRET_KEY"])
-            apply_account(session, entry=entry, secrets=secrets, cipher=cipher)
-    scene.run("UPDATE people SET email = 'ann@our-house.example', phone = '+8613800138000' WHERE login = 'ann'")
-    scene.draft()
-    yield CommandLine(environment)
-    get_settings.cache_clear()
+    with command_line_over(scene.database, tmp_path) as cli:
+        cipher = Cipher.from_setting(cli.environment["THEMELINE_SECRET_KEY"])
+        with scene.begin() as session:
+            for entry, secrets in sandbox.accounts():
+                apply_account(session, entry=entry, secrets=secrets, cipher=cipher)
+        scene.run("UPDATE people SET email = 'ann@our-house.example', phone = '+8613800138000' WHERE login = 'ann'")
+        scene.draft()
+        yield cli
 
 
 @pytest.mark.parametrize("channel", list(Channel))

@@ -10,8 +10,7 @@ from approval.secrecy import Cipher, new_key
 from channels.service.callbacks import callback_account
 from models.queries import provider_accounts
 from models.receipt import CallbackEndpoint
-from settings import get_settings
-from tests.integration.command_line import CommandLine, environment_of
+from tests.integration.command_line import CommandLine, command_line_over
 from tests.integration.scene import LINE, Scene
 
 KEY = new_key()
@@ -38,9 +37,8 @@ Diagnostic-Code: smtp; 550 5.1.1 no such user
 
 @pytest.fixture
 def cli(scene: Scene, tmp_path: Path) -> Iterator[CommandLine]:
-    url = scene.database.engine.url.render_as_string(hide_password=False)
-    yield CommandLine({**environment_of(url, tmp_path / "state"), "THEMELINE_SECRET_KEY": KEY})
-    get_settings.cache_clear()
+    with command_line_over(scene.database, tmp_path, THEMELINE_SECRET_KEY=KEY) as cli:
+        yield cli
 
 
 def test_address_for_callbacks_is_the_same_until_it_is_renewed(scene: Scene, cli: CommandLine) -> None:
