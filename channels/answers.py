@@ -1,6 +1,7 @@
 """From the outcomes of calls to what is written down: rows, and what follows beyond them."""
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,10 @@ class Call(NamedTuple):
 
     rows: Sequence[Claimed]
     messages: Sequence[Message]
+    leave_by: float = math.inf  # on the monotonic clock: then its permits are somebody else's
+
+    def first(self, messages: int, *, leave_by: float = math.inf) -> "Call":
+        return Call(self.rows[:messages], self.messages[:messages], leave_by)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from channels.answers import Answers, Call, Outbox
 from channels.engine import Backoff
 from channels.errors import AnswerLost, KeysRefused, NotSent
 from channels.message import Outcome, Provider
-from channels.rate import Allowance, Permits
+from channels.rate import Allowance, Grant, Permits
 from channels.states import ErrorClass
 from models.queries.deliveries import Claimed
 from models.queries.distributions import AccountGate
@@ -53,6 +53,7 @@ class Line:
         self._seen_closed = False  # in the database, since this line last closed itself
         self._limited = False
         self._allowance = Allowance()
+        self._asking = asyncio.Lock()
         self._again_at: datetime | None = None
 
     def open(
@@ -117,27 +118,39 @@ class Line:
 
     # Permits: leave from the account's windows, which all senders of the account share.
 
-    async def permitted(self, calls: int, *, pace: float, fetch: Callable[..., Awaitable[Permits]]) -> int:
-        """Messages that may be begun now, for so many calls; those are taken from what is permitted.
+    async def permitted(self, messages: int, *, pace: float, fetch: Callable[..., Awaitable[Permits]]) -> Grant:
+        """So many of the messages may be begun now; their permits are taken.
 
-        `pace` is in messages a second. After a back-off one sender alone is given a permit, for one call.
+        `pace` is in messages a second. After a back-off one sender alone is given a permit, for one call; it need not
+        hurry, for nobody else calls meanwhile.
         """
         if not self._limited and not self.answers.probing:
-            return calls * self.size
-        units = calls * self.size if self._counts_recipients else calls
-        if not self._allowance.held(time.monotonic()):
-            soon = int((pace if self._counts_recipients else pace / self.size) * _PERMITS_SECONDS)
-            wanted = units if self.answers.probing else max(units, soon)
-            permits = await fetch(account_id=self.account_id, wanted=wanted)
-            self._allowance.add(permits, now=time.monotonic())
-            self._again_at = permits.again_at
-        granted = self._allowance.take(units, now=time.monotonic())
-        return granted if self._counts_recipients else granted * self.size
+            return Grant(messages, math.inf)
+        units = self._units(messages)
+        async with self._asking:
+            if not self._allowance.held(time.monotonic()):
+                ahead = 0 if self.answers.probing else self._units(int(pace * _PERMITS_SECONDS))
+                await self._ask(max(units, ahead), fetch)
+        granted, leave_by = self._allowance.take(units, now=time.monotonic())
+        messages = granted if self._counts_recipients else min(messages, granted * self.size)
+        return Grant(messages, math.inf if self.answers.probing else leave_by)
 
-    def charge(self, *, permitted: int, calls: int) -> None:
-        """Pay for calls that came to be more than were reckoned with: contents that cannot share one."""
-        if self._limited and not self._counts_recipients:
-            self._allowance.owe(calls - math.ceil(permitted / self.size))
+    async def _ask(self, wanted: int, fetch: Callable[..., Awaitable[Permits]]) -> None:
+        asked = time.monotonic()
+        permits = await fetch(account_id=self.account_id, wanted=wanted)
+        self._allowance.add(permits, asked=asked, heard=time.monotonic())
+        self._again_at = permits.again_at
+
+    def _units(self, messages: int) -> int:
+        return messages if self._counts_recipients else math.ceil(messages / self.size)
+
+    def leave_times(self, permitted: Grant, *, messages: int, calls: int) -> list[float]:
+        """By when each of the calls that the messages came to has to leave.
+
+        Those beyond what was reckoned with, for contents that cannot share a call, take permits of their own.
+        """
+        paid = calls if self._counts_recipients or permitted.leave_by == math.inf else self._units(messages)
+        return [permitted.leave_by if number < paid else -math.inf for number in range(calls)]
 
     def seconds_to_permits(self, now: datetime) -> float:
         held = self._allowance.seconds_to_next(time.monotonic())

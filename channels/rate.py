@@ -1,10 +1,15 @@
 """How fast an account may be used: its documented windows, permits of them, and what one sender holds of those."""
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
+
+#: Of so many answers the quickest tells how the database's clock stands to one's own.
+_HEARD = 20
 
 
 class Counted(StrEnum):
@@ -28,14 +33,53 @@ class RateWindow:
 class Permits:
     """What an account's windows allow a sender: the first in `starts_in`, one more after `every` further wait.
 
-    A permit that is not used `good_for` after its instant has lapsed: somebody else may be using that room by then.
+    A permit that is not used `good_for` after its instant has lapsed, and one whose call has not left `leaves_within`
+    after that: somebody else may be using that room by then.
     """
 
     granted: int
     again_at: datetime | None  # None: all that was wanted; else asking before is of no use
+    given_at: datetime | None = None  # by the clock that keeps the windows
     starts_in: timedelta = timedelta()
     every: timedelta = timedelta()
     good_for: timedelta | None = None  # None: it never lapses, for nothing limits the account
+    leaves_within: timedelta = timedelta()
+
+
+class Grant(NamedTuple):
+    """Permits that were taken, and the last moment at which what they allow may leave."""
+
+    granted: int
+    leave_by: float
+
+
+class DatabaseClock:
+    """Another machine's clock as one's own tells it, between bounds, from what was heard from there lately.
+
+    An answer was written at some moment between asking and hearing, so quick answers bound best (Cristian 1989,
+    "Probabilistic clock synchronization").
+    """
+
+    def __init__(self) -> None:
+        self._offsets: deque[tuple[float, float]] = deque(maxlen=_HEARD)
+
+    def hear(self, said: float, *, asked: float, heard: float) -> None:
+        self._offsets.append((asked - said, heard - said))
+        earliest, latest = self._bounds()
+        if earliest > latest:  # one of the clocks was set meanwhile
+            self._offsets = deque([self._offsets[-1]], maxlen=_HEARD)
+
+    def own(self, said: float) -> tuple[float, float]:
+        """The earliest and the latest that it may have been by one's own clock."""
+        earliest, latest = self._bounds()
+        return said + earliest, said + latest
+
+    @property
+    def has_heard_much(self) -> bool:
+        return len(self._offsets) == _HEARD
+
+    def _bounds(self) -> tuple[float, float]:
+        return max(earliest for earliest, _ in self._offsets), min(latest for _, latest in self._offsets)
 
 
 class Allowance:
@@ -43,21 +87,25 @@ class Allowance:
 
     def __init__(self) -> None:
         self._spans: deque[_Span] = deque()
-        self._owed = 0
+        self._clock = DatabaseClock()
 
-    def add(self, permits: Permits, *, now: float) -> None:
-        """`now` is when the answer came: permits counted from then are never used too early."""
-        paid = min(self._owed, permits.granted)
-        self._owed -= paid
-        if permits.granted > paid:
-            good_for = float("inf") if permits.good_for is None else permits.good_for.total_seconds()
+    def add(self, permits: Permits, *, asked: float, heard: float) -> None:
+        """They are used neither before their instant nor after they lapse, however long the answer took.
+
+        Where no answer of the last twenty was quick enough to know both, the earliest is what counts: a permit is used
+        as late as answers are, but calls do leave.
+        """
+        if permits.granted:
+            earliest, latest = self._given(permits, asked, heard)
+            good_for = math.inf if permits.good_for is None else permits.good_for.total_seconds()
+            starts_in = permits.starts_in.total_seconds()
             self._spans.append(
                 _Span(
-                    first=now + permits.starts_in.total_seconds(),
+                    first=latest + starts_in,
                     every=permits.every.total_seconds(),
-                    good_for=good_for,
+                    lapses=earliest + starts_in + good_for,
+                    leaves_within=permits.leaves_within.total_seconds(),
                     count=permits.granted,
-                    used=paid,
                 )
             )
 
@@ -69,23 +117,30 @@ class Allowance:
         """Permits that may be used now or later."""
         return sum(span.count - span.used for span in self._alive(now))
 
-    def take(self, count: int, *, now: float) -> int:
-        """Use up to so many; returns how many there were."""
-        taken = 0
+    def take(self, count: int, *, now: float) -> Grant:
+        """Use up to so many."""
+        taken, leave_by = 0, math.inf
         for span in self._alive(now):
             used = min(count - taken, span.due(now))
-            span.used += used
-            taken += used
-        return taken
-
-    def owe(self, count: int) -> None:
-        """So many were used beyond those that were taken: permits to come pay for them."""
-        self._owed += max(0, count)
+            if used:
+                leave_by = min(leave_by, span.leave_by())
+                span.used += used
+                taken += used
+        return Grant(taken, leave_by)
 
     def seconds_to_next(self, now: float) -> float | None:
         """None when nothing is held: more has to be asked for."""
         nexts = [span.next_at() for span in self._alive(now)]
         return max(0.0, min(nexts) - now) if nexts else None
+
+    def _given(self, permits: Permits, asked: float, heard: float) -> tuple[float, float]:
+        if permits.given_at is None or permits.good_for is None:
+            return heard, heard
+        said = permits.given_at.timestamp()
+        self._clock.hear(said, asked=asked, heard=heard)
+        earliest, latest = self._clock.own(said)
+        in_doubt = latest - earliest >= permits.good_for.total_seconds()
+        return (latest, latest) if in_doubt and self._clock.has_heard_much else (earliest, latest)
 
     def _alive(self, now: float) -> Iterator["_Span"]:
         for span in self._spans:
@@ -98,12 +153,16 @@ class Allowance:
 class _Span:
     first: float
     every: float
-    good_for: float
+    lapses: float  # the first
+    leaves_within: float
     count: int
     used: int = 0  # or lapsed
 
     def next_at(self) -> float:
         return self.first + self.used * self.every
+
+    def leave_by(self) -> float:
+        return self.lapses + self.used * self.every + self.leaves_within
 
     def due(self, now: float) -> int:
         if now < self.next_at():
@@ -112,7 +171,7 @@ class _Span:
         return max(0, min(begun, self.count) - self.used)
 
     def let_lapse(self, now: float) -> None:
-        late = now - self.first - self.good_for
+        late = now - self.lapses
         if late > 0:
             gone = int(late / self.every) + 1 if self.every else self.count
             self.used = max(self.used, min(gone, self.count))

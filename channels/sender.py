@@ -7,6 +7,7 @@ Each account that serves the distribution is a line of its own, with its own slo
 
 import asyncio
 import logging
+import math
 import random
 import sys
 import time
@@ -24,7 +25,7 @@ from channels.batching import into_calls
 from channels.errors import AnswerLost, NotSent, SenderTakenForDead
 from channels.line import Line, as_outcome
 from channels.message import Content, Message
-from channels.rate import Permits
+from channels.rate import Grant, Permits
 from channels.recorder import Recorder
 from channels.states import DeliveryState
 from channels.waits import wait_for
@@ -184,12 +185,12 @@ class Sender:
             self._claim_ahead()
             chosen = await self._wait_for_room()
             if chosen is not None and self._halted is None:
-                line, messages = chosen
+                line, permitted = chosen
                 if self._claimed and self._clock() >= self._good_until:
                     await self._claim_anew()
                     continue
                 fresh = self._claimed if self._takes_fresh(line) else deque[Claimed]()
-                await self._begin(line, line.next_rows(fresh, messages))
+                await self._begin(line, line.next_rows(fresh, permitted.granted), permitted)
 
     def _has_claimed(self) -> bool:
         return bool(self._claimed) or any(line.replays for line in self._lines.values())
@@ -248,8 +249,8 @@ class Sender:
         found = len(claim.deliveries) + sum(claim.settled.values())
         self._dry, self._claimed_at, self._claiming = found < limit, time.monotonic(), None
 
-    async def _wait_for_room(self) -> tuple[Line, int] | None:
-        """A line with free slots, and how many messages to begin: for these slots, and for the next moment."""
+    async def _wait_for_room(self) -> tuple[Line, Grant] | None:
+        """A line with free slots, and leave to begin messages: for these slots, and for the next moment."""
         while self._halted is None:
             self._room.clear()
             wait = WATCH_SECONDS
@@ -257,15 +258,18 @@ class Sender:
                 wanted = line.room(ahead=int(self._recorder.pace / line.size * AHEAD_SECONDS))
                 if not wanted:
                     continue
-                fetch = partial(self._in_thread, self._ledger.permits)
-                messages = await line.permitted(min(wanted, self._share(line)), pace=self._recorder.pace, fetch=fetch)
-                if messages:
-                    return line, messages
+                permitted = await self._permitted(line, min(wanted, self._share(line)) * line.size)
+                if permitted.granted:
+                    return line, permitted
                 wait = min(wait, line.seconds_to_permits(self._clock()))
             await wait_for(self._room, wait)
             if not self._has_claimed():
                 return None
         return None
+
+    async def _permitted(self, line: Line, messages: int) -> Grant:
+        fetch = partial(self._in_thread, self._ledger.permits)
+        return await line.permitted(messages, pace=self._recorder.pace, fetch=fetch)
 
     def _in_turn(self) -> list[Line]:
         """Open lines that may take what is claimed, the one furthest behind its share first.
@@ -284,7 +288,7 @@ class Sender:
     def _takes_fresh(self, line: Line) -> bool:
         return line.weight > 0 or not any(other.weight and other.is_open for other in self._lines.values())
 
-    async def _begin(self, line: Line, rows: Sequence[Claimed]) -> None:
+    async def _begin(self, line: Line, rows: Sequence[Claimed], permitted: Grant) -> None:
         """Render, allocate keys, mark as begun; then the calls wait for the next free slot."""
         written = self._written(line, rows)
         if not written:
@@ -310,9 +314,9 @@ class Sender:
         if len(begun) < len(written):
             self._heed(await self._in_thread(self._ledger.gate))
         calls = into_calls(sendable, line.provider.capabilities)
-        line.charge(permitted=len(rows), calls=len(calls))
-        for group in calls:
-            line.calls.put_nowait(Call([row for row, _ in group], [message for _, message in group]))
+        leave_times = line.leave_times(permitted, messages=len(rows), calls=len(calls))
+        for group, leave_by in zip(calls, leave_times, strict=True):
+            line.calls.put_nowait(Call([row for row, _ in group], [message for _, message in group], leave_by))
 
     def _written(self, line: Line, rows: Sequence[Claimed]) -> list[tuple[Claimed, Content]]:
         written = []
@@ -354,18 +358,47 @@ class Sender:
                     self._room.set()
 
     async def _call(self, line: Line, call: Call) -> None:
-        if self._halted is not None or not line.is_open:
-            self._given_up.extend(row.seq for row in call.rows)
-            return
         line.busy += 1
+        try:
+            leaving = call if self._may_leave(line, call) else await self._what_may_leave(line, call)
+            if leaving.rows:
+                await self._send(line, leaving)
+        finally:
+            line.busy -= 1
+
+    def _may_leave(self, line: Line, call: Call) -> bool:
+        in_time = call.leave_by == math.inf or time.monotonic() <= call.leave_by
+        return in_time and self._halted is None and line.is_open
+
+    async def _what_may_leave(self, line: Line, call: Call) -> Call:
+        """A call that is late takes new permits; what gets none, or may not leave any more, is given back."""
+        leaving = call.first(0)
+        try:
+            with _logged("permits_not_taken"):
+                leaving = await self._permitted_late(line, call)
+        finally:
+            self._given_up.extend(row.seq for row in call.rows[len(leaving.rows) :])
+        return leaving
+
+    async def _permitted_late(self, line: Line, call: Call) -> Call:
+        while self._halted is None and line.is_open:
+            permitted = await self._permitted(line, len(call.rows))
+            late = call.first(permitted.granted, leave_by=permitted.leave_by)
+            if permitted.granted and self._may_leave(line, late):
+                return late
+            wait = 0.0 if permitted.granted else line.seconds_to_permits(self._clock())
+            if wait >= WATCH_SECONDS:
+                break
+            await asyncio.sleep(wait)
+        return call.first(0)
+
+    async def _send(self, line: Line, call: Call) -> None:
         began_at, began = self._clock(), time.perf_counter()
         try:
             outcomes = without_codes(call, checked(call, await line.provider.send(call.messages)))
         except Exception:
             log.exception("provider_raised", extra={"account": line.key})
             outcomes = all_in_doubt(call, "the provider module failed; its log has the reason")
-        finally:
-            line.busy -= 1
         latency_ms = int((time.perf_counter() - began) * 1000)
         line.answers.add_call(call, outcomes, began_at=began_at, latency_ms=latency_ms)
         self._made_calls += 1

@@ -6,7 +6,7 @@ Long ones are summed in slots: a quota that is free may go at once. Times are mi
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
@@ -18,7 +18,7 @@ _US = 1_000_000
 SUMMED_FROM = timedelta(seconds=30)
 #: A paced permit waits so long for its sender,
 PACED_GOOD_FOR = timedelta(milliseconds=100)
-#: and its call so long for a free connection.
+#: and its call so long to be begun and for a free connection.
 ON_ITS_WAY = timedelta(milliseconds=50)
 #: A sender is given permits for so much of the time to come.
 AHEAD = timedelta(milliseconds=500)
@@ -135,20 +135,14 @@ class AccountWindows:
         room = min([one.room(at) for one in self._each()], default=wanted)
         fair = self._fair(theme, room, at)
         granted = max(0, min(wanted, fair))
-        permits = self._give(granted, at)
+        permits = replace(self._give(granted, at), given_at=clock)
         self._count(theme, granted, at)
         if granted == wanted:
             self._shares[theme].claims_until = 0
             return permits
         again = self._again(at, room_left=fair < room)
         self._shares[theme].claims_until = min(again, at + _us(_LONGEST_CLAIM)) + _us(_PATIENCE)
-        return Permits(
-            granted=granted,
-            again_at=now + _span(again - at),
-            starts_in=permits.starts_in,
-            every=permits.every,
-            good_for=permits.good_for,
-        )
+        return replace(permits, again_at=now + _span(again - at))
 
     def as_json(self, clock: datetime) -> dict[str, Any]:
         """What has to be kept until the next time."""
@@ -193,6 +187,7 @@ class AccountWindows:
             starts_in=_span(first - at),
             every=_span(every),
             good_for=good_for if self._paced or self._summed else None,
+            leaves_within=ON_ITS_WAY,
         )
 
     def _again(self, at: int, *, room_left: bool) -> int:

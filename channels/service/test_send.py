@@ -3,8 +3,9 @@
 It is no delivery: it takes nothing from caps, codes or counts, and stands in a table of its own and in the audit.
 """
 
+import asyncio
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy.orm import Session
@@ -39,6 +40,7 @@ class Prepared:
     reference: UUID
     address: str
     content: Content
+    leaves_in: timedelta  # its permit is for a moment to come
 
 
 def prepare(
@@ -71,7 +73,7 @@ def prepare(
     if message is None:
         raise ChannelUnused(channel=channel, theme=theme_key)
     account = account_for(session, theme=theme, channel=channel, key=message.account)
-    _require_open(session, account, now)
+    leaves_in = _permitted(session, account, now)
     content = Renderer(value, channel).render(_values(theme, person, public_url))
     sending = TestSend(
         theme_id=theme.id,
@@ -90,12 +92,18 @@ def prepare(
     )
     write_down(session, act, now=now)
     return Prepared(
-        sending_id=sending_id, account=account, reference=sending.reference, address=to, content=_marked(content)
+        sending_id=sending_id,
+        account=account,
+        reference=sending.reference,
+        address=to,
+        content=_marked(content),
+        leaves_in=leaves_in,
     )
 
 
 async def send(prepared: Prepared, provider: Provider) -> Outcome:
-    """One call; what the provider says of it."""
+    """One call, when its permit allows it; what the provider says of it."""
+    await asyncio.sleep(prepared.leaves_in.total_seconds())
     try:
         keys = await provider.allocate_keys(1) if provider.capabilities.idempotent_replay else ()
     except (NotSent, AnswerLost) as refused:
@@ -143,11 +151,13 @@ def _address(person: Person, channel: Channel, given: str | None) -> str:
     return found.address
 
 
-def _require_open(session: Session, account: ProviderAccount, now: datetime) -> None:
+def _permitted(session: Session, account: ProviderAccount, now: datetime) -> timedelta:
     if account.paused_because is not None:
         raise AccountUnfit(key=account.key, problem=f"is paused: {account.paused_because}")
-    if not permits.take(session, account_id=account.id, wanted=1, now=now).granted:
+    given = permits.take(session, account_id=account.id, wanted=1, now=now)
+    if not given.granted:
         raise AccountUnfit(key=account.key, problem="may not be called just now: it backs off, or its windows are full")
+    return given.starts_in
 
 
 def _values(theme: Theme, person: Person, public_url: str) -> dict[str, object]:

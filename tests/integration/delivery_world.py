@@ -94,7 +94,8 @@ class World:
         lease = values.pop("lease", LEASE)
         of_line = {name: values.pop(name) for name in ("backoff", "concurrency") if name in values}
         lines = values.pop("lines", None) or [self.line(provider, **of_line)]
-        return Sender(ledger=self.ledger(lease=lease), lines=lines, lease=lease, **{"render": push_text, **values})
+        ledger = values.pop("ledger", None) or self.ledger(lease=lease)
+        return Sender(ledger=ledger, lines=lines, lease=lease, **{"render": push_text, **values})
 
     def allow(self, *, at_most: int, per_seconds: float = 1.0) -> None:
         """Give the account a window, of calls."""
@@ -237,6 +238,7 @@ class RecordingProvider:
 
     batch_size: int = 1
     keys: bool = False
+    personal: bool = True
     answer: Answer = accept
     seconds: float = 0.0
     gate: asyncio.Event | None = None
@@ -253,7 +255,7 @@ class RecordingProvider:
             idempotent_replay=self.keys,
             status_query=False,
             receipts=False,
-            personal_content=True,
+            personal_content=self.personal,
         )
 
     async def allocate_keys(self, count: int) -> Sequence[str]:

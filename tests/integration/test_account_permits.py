@@ -113,13 +113,14 @@ def test_senders_that_ask_at_once_never_overrun_a_short_window_together(database
     def send(distribution: int) -> None:
         held = Allowance()
         while time.monotonic() < ends_at:
+            asked = time.monotonic()
             given_out = take(database, account, 10, now=datetime.now(UTC), distribution=distribution)
-            held.add(given_out, now=time.monotonic())
+            held.add(given_out, asked=asked, heard=time.monotonic())
             while (wait := held.seconds_to_next(time.monotonic())) is not None:
                 time.sleep(wait)
-                if held.take(1, now=time.monotonic()):
-                    with lock:
-                        used.append(time.monotonic())
+                now = time.monotonic()
+                with lock:
+                    used.extend([now] * held.take(1, now=now).granted)
             if given_out.again_at is not None:
                 time.sleep(max(0.0, (given_out.again_at - datetime.now(UTC)).total_seconds()))
 

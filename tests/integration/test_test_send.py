@@ -1,8 +1,9 @@
 """Test messages to our own people: over the real provider module and a sandbox, and counted nowhere."""
 
 import asyncio
+import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -98,6 +99,20 @@ def test_a_disabled_person_and_a_paused_account_get_none(drafted: Scene) -> None
     drafted.run("UPDATE people SET disabled_at = now() WHERE login = 'ann'")
     with pytest.raises(TestRecipientUnfit, match="disabled"):
         prepare(drafted)
+
+
+def test_it_leaves_at_the_moment_that_its_permit_is_for(drafted: Scene) -> None:
+    drafted.run(
+        """UPDATE provider_accounts SET windows = '[{"per_seconds": 1, "at_most": 4, "counts": "calls"}]'"""
+        " WHERE key = 'mail-main'"
+    )
+    left: list[float] = []
+    provider = RecordingProvider(on_call=lambda _: left.append(time.monotonic()))
+    prepare(drafted)
+    began, second = time.monotonic(), prepare(drafted)
+    asyncio.run(test_send.send(second, provider))
+    assert second.leaves_in > timedelta(milliseconds=50)
+    assert left[0] - began >= second.leaves_in.total_seconds()
 
 
 def test_a_channel_that_the_theme_does_not_use_is_refused(drafted: Scene) -> None:

@@ -1,6 +1,7 @@
 """Rate windows: whatever many senders ask, and whenever they use it, no window of the account is ever overrun."""
 
 import json
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -193,36 +194,111 @@ def test_other_windows_later_do_not_forget_what_was_given() -> None:
 
 
 def permits(granted: int, **values: Any) -> Permits:
-    return Permits(granted=granted, again_at=None, **values)
+    return Permits(granted=granted, again_at=None, **{"given_at": START, **values})
+
+
+def holding(*given_out: Permits, at: float = 0.0) -> Allowance:
+    held = Allowance()
+    for one in given_out:
+        held.add(one, asked=at, heard=at)
+    return held
 
 
 def test_permits_may_be_used_one_after_the_other_and_lapse_so() -> None:
-    held = Allowance()
     spaced = permits(4, starts_in=timedelta(seconds=1), every=timedelta(seconds=1), good_for=timedelta(seconds=1.5))
-    held.add(spaced, now=10.0)
+    held = holding(spaced, at=10.0)
     assert (held.available(10.5), held.held(10.5), held.seconds_to_next(10.5)) == (0, 4, 0.5)
     assert held.available(12.0) == 2  # of 11 and 12
     assert held.available(12.6) == 1  # that of 11 has lapsed
-    assert held.take(5, now=13.0) == 2
+    assert held.take(5, now=13.0).granted == 2
     assert (held.available(13.0), held.seconds_to_next(13.0)) == (0, 1.0)
-    assert held.take(5, now=16.0) == 0  # that of 14 has lapsed as well
+    assert held.take(5, now=16.0).granted == 0  # that of 14 has lapsed as well
     assert held.seconds_to_next(16.0) is None
 
 
 def test_permits_of_an_account_without_windows_never_lapse() -> None:
-    held = Allowance()
-    held.add(permits(3), now=0.0)
-    assert held.take(2, now=1e6) == 2
+    held = holding(permits(3))
+    assert held.take(2, now=1e6) == (2, math.inf)
     assert held.held(1e9) == 1
 
 
-def test_what_was_used_beyond_ones_permits_is_paid_from_the_next() -> None:
+def test_a_call_has_to_leave_so_long_after_the_first_of_its_permits_lapses() -> None:
+    spaced = {"every": timedelta(seconds=1), "good_for": timedelta(seconds=5), "leaves_within": timedelta(seconds=0.5)}
+    held = holding(permits(3, **spaced))
+    assert held.take(1, now=2.0) == (1, 5.5)
+    assert held.take(2, now=2.0) == (2, 6.5)
+
+
+def test_a_permit_lapses_as_it_would_have_however_late_it_is_heard_of() -> None:
     held = Allowance()
-    held.owe(3)
-    held.add(permits(2), now=0.0)
-    assert held.held(0.0) == 0
-    held.add(permits(2), now=0.0)
-    assert held.held(0.0) == 1
+    held.add(permits(2, every=timedelta(seconds=1), good_for=timedelta(seconds=1.5)), asked=10.0, heard=12.0)
+    assert held.held(12.0) == 1  # that of 10, or of 12, has lapsed for sure if it was of 10
+    assert held.seconds_to_next(12.0) == 1.0
+    assert held.take(2, now=12.5).granted == 0
+
+
+def test_a_quick_answer_tells_what_a_slow_one_leaves_open() -> None:
+    held = Allowance()
+    held.add(permits(1, given_at=after(0), good_for=timedelta(seconds=0.1)), asked=50.0, heard=50.01)
+    late = permits(1, given_at=after(3), starts_in=timedelta(seconds=0.5), good_for=timedelta(seconds=0.1))
+    held.add(late, asked=52.0, heard=53.2)
+    assert held.seconds_to_next(53.2) == pytest.approx(0.31)
+    assert held.take(1, now=53.52) == pytest.approx((1, 53.6))
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_was_set_is_not_believed_on_what_it_said_before(hours: int) -> None:
+    held = Allowance()
+    held.add(permits(1, given_at=after(0), good_for=timedelta(seconds=1)), asked=50.0, heard=50.01)
+    in_a_second = {"starts_in": timedelta(seconds=1), "good_for": timedelta(seconds=1)}
+    held.add(permits(1, given_at=after(3_600 * hours), **in_a_second), asked=60.0, heard=60.01)
+    assert [held.available(60.5), held.available(61.5), held.available(62.5)] == [0, 1, 0]
+
+
+def test_calls_leave_even_where_no_answer_is_ever_quick() -> None:
+    held, taken = Allowance(), 0
+    for number in range(40):
+        asked = number * 1.0
+        held.add(
+            permits(1, given_at=after(asked + 0.1), good_for=timedelta(seconds=0.1)), asked=asked, heard=asked + 0.5
+        )
+        taken += held.take(1, now=asked + 0.5).granted
+    assert taken == 21
+
+
+@given(
+    asks=st.lists(
+        st.tuples(
+            st.sampled_from((0.01, 0.1, 0.3)),  # seconds to the next ask
+            st.integers(1, 60),  # wanted
+            st.sampled_from((0.0, 0.2)),  # seconds until the database answers,
+            st.sampled_from((0.0, 0.5)),  # until that is heard,
+            st.sampled_from((0.005, 0.05)),  # and between the moments at which permits are taken
+            st.sampled_from((0, 1)),  # how late their calls leave
+        ),
+        min_size=10,
+        max_size=19,  # of twenty slow ones in a row a sender makes the best
+    ),
+    limit=st.sampled_from([(1, 20), (1, 100), (10, 300), (60, 200)]),
+    senders=st.integers(1, 3),
+    ahead=st.floats(-1e5, 1e5),  # by so much the senders' clocks are before the database's
+)
+def test_no_window_is_overrun_however_late_answers_are(
+    asks: list[Any], limit: tuple[int, int], senders: int, ahead: float
+) -> None:
+    per, most = limit
+    account, held, now, times = Account(window(per, most)), [Allowance() for _ in range(senders)], 0.0, []
+    for number, (wait, wanted, way, back, pause, lateness) in enumerate(asks):
+        given_out = account.take(wanted, now, str(number % senders))
+        own, heard = held[number % senders], now + back
+        own.add(given_out, asked=now - way + ahead, heard=heard + ahead)
+        for step in range(20):
+            at = heard + step * pause
+            used = own.take(60, now=at + ahead)
+            latest = max(at, used.leave_by - ahead)
+            times += [at + lateness * (latest - at)] * used.granted
+        now += wait
+    assert most_within(times, per) <= most
 
 
 @given(
@@ -233,12 +309,14 @@ def test_a_permit_is_used_at_most_once_and_never_before_its_instant(grants: list
     held, instants, used, now = Allowance(), [], 0, 0.0
     for (wait, count, every, good_for), (pause, wanted) in zip(grants, uses, strict=False):
         now += wait
-        grant = permits(count, every=timedelta(seconds=every), good_for=timedelta(seconds=good_for))
-        held.add(grant, now=now)
+        grant = permits(
+            count, given_at=after(now), every=timedelta(seconds=every), good_for=timedelta(seconds=good_for)
+        )
+        held.add(grant, asked=now, heard=now)
         instants += [now + number * grant.every.total_seconds() for number in range(count)]
         now += pause
         available = held.available(now)
-        taken = held.take(wanted, now=now)
+        taken = held.take(wanted, now=now).granted
         assert taken == min(wanted, available)
         used += taken
-        assert used <= sum(instant <= now + 1e-9 for instant in instants)
+        assert used <= sum(instant <= now + 1e-6 for instant in instants)
