@@ -149,7 +149,7 @@ class Line:
 
         Those beyond what was reckoned with, for contents that cannot share a call, take permits of their own.
         """
-        paid = calls if self._counts_recipients or permitted.leave_by == math.inf else self._units(messages)
+        paid = self._units(messages) if self._limited and not self._counts_recipients else calls
         return [permitted.leave_by if number < paid else -math.inf for number in range(calls)]
 
     def seconds_to_permits(self, now: datetime) -> float:

@@ -63,23 +63,18 @@ class DatabaseClock:
     def __init__(self) -> None:
         self._offsets: deque[tuple[float, float]] = deque(maxlen=_HEARD)
 
-    def hear(self, said: float, *, asked: float, heard: float) -> None:
+    def hear(self, said: float, *, asked: float, heard: float) -> tuple[float, float]:
+        """The earliest and the latest that it may have been said, by one's own clock."""
         self._offsets.append((asked - said, heard - said))
-        earliest, latest = self._bounds()
+        earliest, latest = max(one for one, _ in self._offsets), min(one for _, one in self._offsets)
         if earliest > latest:  # one of the clocks was set meanwhile
             self._offsets = deque([self._offsets[-1]], maxlen=_HEARD)
-
-    def own(self, said: float) -> tuple[float, float]:
-        """The earliest and the latest that it may have been by one's own clock."""
-        earliest, latest = self._bounds()
+            return asked, heard
         return said + earliest, said + latest
 
     @property
     def has_heard_much(self) -> bool:
         return len(self._offsets) == _HEARD
-
-    def _bounds(self) -> tuple[float, float]:
-        return max(earliest for earliest, _ in self._offsets), min(latest for _, latest in self._offsets)
 
 
 class Allowance:
@@ -136,9 +131,7 @@ class Allowance:
     def _given(self, permits: Permits, asked: float, heard: float) -> tuple[float, float]:
         if permits.given_at is None or permits.good_for is None:
             return heard, heard
-        said = permits.given_at.timestamp()
-        self._clock.hear(said, asked=asked, heard=heard)
-        earliest, latest = self._clock.own(said)
+        earliest, latest = self._clock.hear(permits.given_at.timestamp(), asked=asked, heard=heard)
         in_doubt = latest - earliest >= permits.good_for.total_seconds()
         return (latest, latest) if in_doubt and self._clock.has_heard_much else (earliest, latest)
 

@@ -7,7 +7,6 @@ Each account that serves the distribution is a line of its own, with its own slo
 
 import asyncio
 import logging
-import math
 import random
 import sys
 import time
@@ -367,8 +366,7 @@ class Sender:
             line.busy -= 1
 
     def _may_leave(self, line: Line, call: Call) -> bool:
-        in_time = call.leave_by == math.inf or time.monotonic() <= call.leave_by
-        return in_time and self._halted is None and line.is_open
+        return self._halted is None and line.is_open and time.monotonic() <= call.leave_by
 
     async def _what_may_leave(self, line: Line, call: Call) -> Call:
         """A call that is late takes new permits; what gets none, or may not leave any more, is given back."""
@@ -382,14 +380,15 @@ class Sender:
 
     async def _permitted_late(self, line: Line, call: Call) -> Call:
         while self._halted is None and line.is_open:
+            if time.monotonic() <= call.leave_by:
+                return call
             permitted = await self._permitted(line, len(call.rows))
-            late = call.first(permitted.granted, leave_by=permitted.leave_by)
-            if permitted.granted and self._may_leave(line, late):
-                return late
-            wait = 0.0 if permitted.granted else line.seconds_to_permits(self._clock())
-            if wait >= WATCH_SECONDS:
+            if permitted.granted:
+                call = call.first(permitted.granted, leave_by=permitted.leave_by)
+            elif (wait := line.seconds_to_permits(self._clock())) < WATCH_SECONDS:
+                await asyncio.sleep(wait)
+            else:
                 break
-            await asyncio.sleep(wait)
         return call.first(0)
 
     async def _send(self, line: Line, call: Call) -> None:

@@ -197,10 +197,9 @@ def permits(granted: int, **values: Any) -> Permits:
     return Permits(granted=granted, again_at=None, **{"given_at": START, **values})
 
 
-def holding(*given_out: Permits, at: float = 0.0) -> Allowance:
+def holding(given_out: Permits, at: float = 0.0) -> Allowance:
     held = Allowance()
-    for one in given_out:
-        held.add(one, asked=at, heard=at)
+    held.add(given_out, asked=at, heard=at)
     return held
 
 
@@ -232,7 +231,7 @@ def test_a_call_has_to_leave_so_long_after_the_first_of_its_permits_lapses() -> 
 def test_a_permit_lapses_as_it_would_have_however_late_it_is_heard_of() -> None:
     held = Allowance()
     held.add(permits(2, every=timedelta(seconds=1), good_for=timedelta(seconds=1.5)), asked=10.0, heard=12.0)
-    assert held.held(12.0) == 1  # that of 10, or of 12, has lapsed for sure if it was of 10
+    assert held.held(12.0) == 1  # if they were given at 10, the first has lapsed
     assert held.seconds_to_next(12.0) == 1.0
     assert held.take(2, now=12.5).granted == 0
 
@@ -309,9 +308,7 @@ def test_a_permit_is_used_at_most_once_and_never_before_its_instant(grants: list
     held, instants, used, now = Allowance(), [], 0, 0.0
     for (wait, count, every, good_for), (pause, wanted) in zip(grants, uses, strict=False):
         now += wait
-        grant = permits(
-            count, given_at=after(now), every=timedelta(seconds=every), good_for=timedelta(seconds=good_for)
-        )
+        grant = permits(count, given_at=None, every=timedelta(seconds=every), good_for=timedelta(seconds=good_for))
         held.add(grant, asked=now, heard=now)
         instants += [now + number * grant.every.total_seconds() for number in range(count)]
         now += pause
@@ -319,4 +316,4 @@ def test_a_permit_is_used_at_most_once_and_never_before_its_instant(grants: list
         taken = held.take(wanted, now=now).granted
         assert taken == min(wanted, available)
         used += taken
-        assert used <= sum(instant <= now + 1e-6 for instant in instants)
+        assert used <= sum(instant <= now + 1e-9 for instant in instants)

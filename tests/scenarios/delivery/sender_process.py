@@ -1,7 +1,6 @@
 """A sender in a process of its own, which can be killed at any point; it shares the clock of the scenario."""
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from channels.service.ledger import Ledger
 from channels.service.provider import provider_of
 from channels.states import Purpose
 from channels.transport import HttpTransport
+from channels.waits import wait_for
 from models.database import Database
 from models.delivery import ProviderAccount
 from models.queries import distributions, permits, provider_accounts, themes
@@ -119,8 +119,7 @@ async def _wait_for_more(report: SenderReport, order: Order, stop: asyncio.Event
     wait = (report.next_due_at - clock()).total_seconds()
     if wait > order.patience or (report.closed_because is not None and wait <= 0):
         return False
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), max(wait, 0.05))
+    await wait_for(stop, max(wait, 0.05))
     return not stop.is_set()
 
 

@@ -1,7 +1,7 @@
 """The clock of a scenario goes on, whoever of those that read it is killed."""
 
-import time
 from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
 
 from tests.scenarios.delivery.clock import Clock
 from tests.scenarios.delivery.senders import forked
@@ -10,7 +10,8 @@ START = datetime(2027, 3, 6, 9, tzinfo=UTC)
 KILLS = 30
 
 
-def read_for_ever(clock: Clock) -> None:
+def read_for_ever(clock: Clock, reads: Connection) -> None:
+    reads.send("now")
     while True:
         clock()
 
@@ -19,9 +20,10 @@ def test_readers_that_are_killed_stop_nobody() -> None:
     context = forked()
     clock = Clock.starting(context, START)
     for _ in range(KILLS):
-        reader = context.Process(target=read_for_ever, args=(clock,), daemon=True)
+        mine, its = context.Pipe(duplex=False)
+        reader = context.Process(target=read_for_ever, args=(clock, its), daemon=True)
         reader.start()
-        time.sleep(0.05)
+        mine.recv()
         reader.kill()
         reader.join()
         clock.move(timedelta(hours=1))
